@@ -1,0 +1,5 @@
+PYTHON ?= python3
+
+.PHONY: quickstart test nightly install
+quickstart test nightly install:
+	$(PYTHON) dev.py $@

@@ -1,0 +1,133 @@
+"""The verbs of `cnclip VERB …`: each is one typed function; here are their names, errors and exit codes.
+
+Exit codes: 0 done · 2 wrong usage · 3 bad input · 4 damaged store or checkpoint · 5 disk, memory,
+permission · 7 another process failed · 8 refused for safety · 75 interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cnclip.errors import CnclipError, UnknownNameError
+
+Verb = Callable[[list[str]], int]
+
+
+def _data_build(argv: list[str]) -> int:
+    from cnclip.commands.data import build
+
+    return _call(build, argv, "data build")
+
+
+def _data_stats(argv: list[str]) -> int:
+    from cnclip.commands.data import stats
+
+    return _call(stats, argv, "data stats")
+
+
+def _data_show(argv: list[str]) -> int:
+    from cnclip.commands.data import show
+
+    return _call(show, argv, "data show")
+
+
+def _train(argv: list[str]) -> int:
+    from cnclip.commands.train import train
+    from cnclip.config import TrainRecipe, read_recipe
+
+    return train(read_recipe(TrainRecipe, argv or ["--help"]))
+
+
+def _eval_retrieval(argv: list[str]) -> int:
+    from cnclip.commands.evaluate import retrieval
+
+    return _call(retrieval, argv, "eval retrieval")
+
+
+def _eval_zeroshot(argv: list[str]) -> int:
+    from cnclip.commands.evaluate import zeroshot
+
+    return _call(zeroshot, argv, "eval zeroshot")
+
+
+def _quickstart(argv: list[str]) -> int:
+    from cnclip.commands.quickstart import quickstart
+
+    return _call(quickstart, argv, "quickstart")
+
+
+VERBS: dict[str, tuple[str, Verb]] = {
+    "data build": ("pictures and captions -> a store", _data_build),
+    "data stats": ("what a store holds", _data_stats),
+    "data show": ("one picture of a store and its captions", _data_show),
+    "train": ("a recipe -> a model", _train),
+    "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
+    "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),
+    "quickstart": ("the whole road on the bundled emoji", _quickstart),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; errors are printed, not raised, unless `--debug` is given."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        name, verb, rest = _find(words)
+        if verb is None:
+            print(_usage(name))
+            return 0
+        return verb(rest)
+    except CnclipError as error:
+        if debug:
+            raise
+        print(f"{_rank_prefix()}error[{error.code}]: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("interrupted; the same command goes on where it can", file=sys.stderr)
+        return 75
+
+
+def run() -> None:
+    """Entry point of the installed program."""
+    raise SystemExit(main())
+
+
+def _find(words: list[str]) -> tuple[str, Verb | None, list[str]]:
+    if not words or words[0] in {"-h", "--help", "help"}:
+        return "", None, []
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in VERBS:
+            return name, VERBS[name][1], words[length:]
+    group = [name for name in VERBS if name.startswith(words[0] + " ")]
+    if group and (len(words) == 1 or words[1] in {"-h", "--help"}):
+        return words[0], None, []
+    wanted = " ".join(words[:2] if group else words[:1])
+    raise UnknownNameError(f"no verb {wanted!r}", fix=f"one of: {', '.join(group or VERBS)}")
+
+
+def _usage(group: str) -> str:
+    from cnclip import __version__
+
+    lines = [f"cnclip {__version__}: train, fine-tune, measure and use Chinese CLIP models", ""]
+    for name, (purpose, _) in VERBS.items():
+        if name.startswith(group):
+            lines.append(f"  cnclip {name:<16} {purpose}")
+    lines += ["", "cnclip VERB --help explains a verb; --debug shows the traceback of an error"]
+    return "\n".join(lines)
+
+
+def _call(function: Callable[..., int], argv: list[str], name: str) -> int:
+    from cnclip.config import parse_call
+
+    return function(**parse_call(function, argv, prog=f"cnclip {name}"))
+
+
+def _rank_prefix() -> str:
+    rank = os.environ.get("RANK", "0")
+    return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"[process {rank}] "

@@ -1,0 +1,6 @@
+"""Typed recipes and typed commands: the only room that talks to the configuration library."""
+
+from cnclip.config.reading import parse_call, read_recipe, read_yaml, recipe_text, recipe_values
+from cnclip.config.recipe import TrainRecipe
+
+__all__ = ["TrainRecipe", "parse_call", "read_recipe", "read_yaml", "recipe_text", "recipe_values"]
