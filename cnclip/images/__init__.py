@@ -1,0 +1,1 @@
+"""Images: bytes to upright RGB pictures, pictures to tensors, and augmentation."""
