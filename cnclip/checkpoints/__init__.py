@@ -1,0 +1,26 @@
+"""Checkpoints: our folders, cn_clip's files, Chinese BERT files; read safely and strictly."""
+
+from cnclip.checkpoints.interpolate import resize_positions
+from cnclip.checkpoints.native import load_checkpoint, read_architecture, save_checkpoint, write_model
+from cnclip.checkpoints.publish import publish_checkpoint
+from cnclip.checkpoints.towers import (
+    LoadAccount,
+    load_image_tower,
+    load_text_tower,
+    read_image_architecture,
+    read_text_architecture,
+)
+
+__all__ = [
+    "LoadAccount",
+    "load_checkpoint",
+    "load_image_tower",
+    "load_text_tower",
+    "publish_checkpoint",
+    "read_architecture",
+    "read_image_architecture",
+    "read_text_architecture",
+    "resize_positions",
+    "save_checkpoint",
+    "write_model",
+]

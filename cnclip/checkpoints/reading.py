@@ -1,0 +1,156 @@
+"""Read the tensors of a weight file without running anything in it; refuse what cannot be right."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cnclip.errors import CheckpointError, CnclipError, RefusedError
+
+MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
+_DAMAGED = "copy or download the file again"
+_SAVE_PLAIN = "in the program that wrote it, save model.state_dict() alone, best as safetensors"
+_WRAPPERS = ("state_dict",)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor of a `.safetensors` file, or of any file that `torch.save` wrote.
+
+    The bytes are mapped, not copied, where the format allows it. A training checkpoint's `state_dict` is
+    taken out of its wrapper; the rest of it is not read.
+
+    Returns:
+        contiguous tensors on the CPU, with the names and types of the file.
+
+    Raises:
+        CheckpointError: no such file, damaged, or not a table of tensors.
+        RefusedError: the file asks for code to be run, or would unfold to far more than its size.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError("no such weight file", where=str(path))
+    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if not tensors:
+        raise CheckpointError("the file holds no tensors", where=str(path))
+    return {name: _checked(name, tensor, path) for name, tensor in tensors.items()}
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    _check_header(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"damaged safetensors file: {error}", where=str(path), fix=_DAMAGED) from None
+
+
+def _check_header(path: Path) -> None:
+    """The library takes the last of two entries of one name; a file with two is not to be trusted."""
+    with open(path, "rb") as file:
+        prefix = file.read(8)
+        size = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1
+        if not 0 < size <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
+            raise CheckpointError("not a safetensors file, or a cut one", where=str(path), fix=_DAMAGED)
+        header = file.read(size)
+    try:
+        json.loads(header.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"damaged safetensors header: {error}", where=str(path), fix=_DAMAGED) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return names
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
+        _check_members(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
+    except pickle.UnpicklingError as error:
+        raise _pickle_error(str(error), path) from None
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        if "TorchScript" in str(error):
+            raise RefusedError(
+                "a TorchScript program, not weights", where=str(path), fix=_SAVE_PLAIN
+            ) from None
+        raise CheckpointError(
+            f"damaged weight file: {_first_line(str(error))}", where=str(path), fix=_DAMAGED
+        ) from None
+    tensors = _unwrapped(content, path)
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors.values()}
+    if sum(storages.values()) > path.stat().st_size:
+        raise RefusedError("the tensors claim more bytes than the file has", where=str(path))
+    return tensors
+
+
+def _check_members(path: Path) -> None:
+    """torch stores members as they are; compressed ones are a small file that grows without limit."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise CheckpointError(f"damaged weight file: {error}", where=str(path), fix=_DAMAGED) from None
+    if packed:
+        raise RefusedError(f"member {packed[0]!r} is compressed", where=str(path), fix=_SAVE_PLAIN)
+
+
+def _pickle_error(message: str, path: Path) -> CnclipError:
+    if "invalid load key" in message or "truncated" in message or "Ran out of input" in message:
+        return CheckpointError("not a weight file, or a damaged one", where=str(path), fix=_DAMAGED)
+    reason = next(
+        (line.strip() for line in message.splitlines() if "Unsupported" in line), _first_line(message)
+    )
+    return RefusedError(
+        f"the file asks for more than tensors and was not run: {reason}", where=str(path), fix=_SAVE_PLAIN
+    )
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise CheckpointError(f"holds a {type(content).__name__}, not a table of tensors", where=str(path))
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{name!r} is a {type(value).__name__}, not a tensor", where=str(path), fix=_SAVE_PLAIN
+            )
+        if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized:
+            raise CheckpointError("not a plain tensor", where=f"{path}: {name}", fix=_SAVE_PLAIN)
+    return dict(content)
+
+
+def _checked(name: str, tensor: Tensor, path: Path) -> Tensor:
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise RefusedError(
+            f"shape {list(tensor.shape)} unfolds to more than its {tensor.untyped_storage().nbytes()} bytes",
+            where=f"{path}: {name}",
+        )
+    return tensor.detach().contiguous()
+
+
+def _first_line(message: str) -> str:
+    return message.strip().splitlines()[0] if message.strip() else "unreadable"

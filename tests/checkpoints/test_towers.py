@@ -1,0 +1,162 @@
+"""Starting one tower from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cnclip.checkpoints import (
+    load_image_tower,
+    load_text_tower,
+    read_image_architecture,
+    read_text_architecture,
+    save_checkpoint,
+)
+from cnclip.checkpoints.names import to_official
+from cnclip.errors import CheckpointError
+from cnclip.model import ChineseClip, ClipArchitecture
+
+
+@pytest.fixture
+def fresh(vit_architecture: ClipArchitecture) -> ChineseClip:
+    return ChineseClip(vit_architecture, seed=77)
+
+
+def changed(model: ChineseClip, before: dict[str, Tensor]) -> set[str]:
+    """First parts of the names of what differs; LayerNorms and biases start alike everywhere."""
+    return {n.split(".")[0] for n, tensor in model.state_dict().items() if not torch.equal(tensor, before[n])}
+
+
+def snapshot(model: ChineseClip) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def bert_state(model: ChineseClip, *, prefix: str) -> dict[str, Tensor]:
+    """What a Hugging Face BERT file holds, with early spellings and parts that are of no use here."""
+    state = {
+        prefix + name.removeprefix("bert."): tensor.clone()
+        for name, tensor in to_official(model.state_dict()).items()
+        if name.startswith("bert.")
+    }
+    state = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in state.items()
+    }
+    state[f"{prefix}pooler.dense.weight"] = torch.zeros(64, 64)
+    state[f"{prefix}embeddings.position_ids"] = torch.arange(20)[None]
+    state["cls.predictions.bias"] = torch.zeros(80)
+    return state
+
+
+def test_image_tower_from_a_folder(fresh: ChineseClip, vit: ChineseClip, tmp_path: Path) -> None:
+    save_checkpoint(vit, tmp_path / "m")
+    before = snapshot(fresh)
+    tensors = {name: id(parameter) for name, parameter in fresh.named_parameters()}
+    account = load_image_tower(fresh, tmp_path / "m")
+    assert changed(fresh, before) == {"visual"}
+    assert all(torch.equal(fresh.visual.state_dict()[n], t) for n, t in vit.visual.state_dict().items())
+    assert {name: id(parameter) for name, parameter in fresh.named_parameters()} == tensors
+    assert account.loaded["visual.proj"] == "visual.proj" and account.kept == ()
+    assert "logit_scale" in account.unused and "text_projection" in account.unused
+    assert len(account.loaded) + len(account.unused) == len(to_official(vit.state_dict()))
+
+
+def test_text_tower_from_an_official_file(fresh: ChineseClip, vit: ChineseClip, official_file: Path) -> None:
+    before = snapshot(fresh)
+    account = load_text_tower(fresh, official_file)
+    assert changed(fresh, before) == {"bert", "text_projection"}
+    assert torch.equal(fresh.text_projection, vit.text_projection)
+    name = "bert.encoder.layer.1.attention.self.key.weight"
+    assert account.loaded[name] == f"module.{name}"
+    assert "module.bert.pooler.dense.weight" in account.unused
+
+
+@pytest.mark.parametrize("prefix", ["bert.", ""])
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_text_tower_from_a_hugging_face_folder(
+    fresh: ChineseClip, vit: ChineseClip, tmp_path: Path, prefix: str, file: str
+) -> None:
+    with torch.no_grad():
+        for parameter in vit.bert.parameters():
+            parameter.add_(0.25)
+    state = bert_state(vit, prefix=prefix)
+    torch.save(state, tmp_path / file) if file.endswith("bin") else save_file(state, tmp_path / file)
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 1, "hidden_act": "gelu"}))
+    before = snapshot(fresh)
+    account = load_text_tower(fresh, tmp_path)
+    assert changed(fresh, before) == {"bert"}
+    assert all(torch.equal(fresh.bert.state_dict()[n], t) for n, t in vit.bert.state_dict().items())
+    assert account.kept == ("text_projection",)
+    assert account.loaded["bert.embeddings.LayerNorm.weight"] == f"{prefix}embeddings.LayerNorm.gamma"
+    assert {"cls.predictions.bias", f"{prefix}pooler.dense.weight"} <= set(account.unused)
+    assert read_text_architecture(tmp_path) == vit.architecture.text
+
+
+def test_hugging_face_configuration_must_agree(fresh: ChineseClip, vit: ChineseClip, tmp_path: Path) -> None:
+    save_file(bert_state(vit, prefix=""), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"num_attention_heads": 2, "hidden_act": "relu"}))
+    before = snapshot(fresh)
+    with pytest.raises(CheckpointError) as caught:
+        load_text_tower(fresh, tmp_path)
+    assert "num_attention_heads: file 2, model 1" in str(caught.value)
+    assert "hidden_act: file relu, model gelu" in str(caught.value)
+    assert changed(fresh, before) == set()
+    assert read_text_architecture(tmp_path).heads == 2
+
+
+def test_a_tower_that_does_not_fit_changes_nothing(
+    fresh: ChineseClip, resnet: ChineseClip, official_file: Path, tmp_path: Path
+) -> None:
+    before = snapshot(resnet)
+    with pytest.raises(
+        CheckpointError, match="visual.conv1.weight: file \\[128, 3, 8, 8\\], model \\[4, 3, 3, 3\\]"
+    ):
+        load_image_tower(resnet, official_file)
+    assert changed(resnet, before) == set()
+    save_file({"cls.bias": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not in the file"):
+        load_text_tower(fresh, tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="none of model.safetensors, pytorch_model.bin"):
+        load_text_tower(fresh, tmp_path / "empty")
+
+
+def test_intended_gap_is_named(fresh: ChineseClip, vit: ChineseClip, tmp_path: Path) -> None:
+    save_checkpoint(vit, tmp_path / "m")
+    before = snapshot(fresh)
+    account = load_text_tower(fresh, tmp_path / "m", skip=["text_projection"])
+    assert changed(fresh, before) == {"bert"} and account.kept == ("text_projection",)
+    account = load_image_tower(fresh, tmp_path / "m", skip={"visual.proj"})
+    assert torch.equal(fresh.visual.proj, before["visual.proj"]) and account.kept == ("visual.proj",)
+    with pytest.raises(AssertionError, match="not tensors of this tower"):
+        load_image_tower(fresh, tmp_path / "m", skip=["visual.prj"])
+
+
+def test_shapes_of_the_towers_in_a_file(
+    vit: ChineseClip, resnet: ChineseClip, official_file: Path, tmp_path: Path
+) -> None:
+    assert read_image_architecture(official_file) == (vit.architecture.image, 24)
+    assert read_text_architecture(official_file) == vit.architecture.text
+    save_checkpoint(resnet, tmp_path / "m")
+    assert read_image_architecture(tmp_path / "m") == (resnet.architecture.image, 24)
+    image_only = {
+        n: t.clone() for n, t in to_official(resnet.state_dict()).items() if n.startswith("visual.")
+    }
+    save_file(image_only, tmp_path / "image.safetensors")
+    assert read_image_architecture(tmp_path / "image.safetensors") == (resnet.architecture.image, 24)
+    with pytest.raises(CheckpointError, match="no text tower"):
+        read_text_architecture(tmp_path / "image.safetensors")
+
+
+def test_image_tower_of_ready_made_features(tmp_path: Path) -> None:
+    save_file({"visual.proj": torch.randn(40, 24)}, tmp_path / "f.safetensors")
+    architecture, embed_dim = read_image_architecture(tmp_path / "f.safetensors")
+    assert architecture.width == 40 and embed_dim == 24
