@@ -1,0 +1,1 @@
+"""Training objectives on unit embeddings, and the gathering of embeddings across processes."""
