@@ -1,0 +1,157 @@
+"""What both measuring commands need: the opened model, its fingerprints and times, the reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnclip.artifacts import atomic_file, write_json
+from cnclip.errors import SourceError
+from cnclip.evaluation.cache import EmbeddingFacts, Kind, cached_embeddings, tower_fingerprint
+from cnclip.evaluation.embed import EmbeddingTable, embed_images, embed_texts
+from cnclip.evaluation.report import Table, markdown_table, versions
+from cnclip.images.transform import ImageTransform
+from cnclip.model import ChineseClip
+from cnclip.stores.reader import StoreReader
+from cnclip.text.wordpiece import CONTEXT_LENGTH
+from cnclip.zoo import load_from_name
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model that is measured.
+
+    Attributes:
+        name: as the user gave it.
+        model: in eval mode, on its device.
+        transform: its preprocessing.
+        towers: "image" and "text" -> sha256 of that tower's weights.
+        seconds: what was done -> how long it took; filled by `timed`.
+    """
+
+    name: str
+    model: ChineseClip
+    transform: ImageTransform
+    towers: dict[Kind, str]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def short_name(self) -> str:
+        """The last part of a path, a model's name as it is."""
+        return Path(self.name).name
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Note how long the block took."""
+        start = time.perf_counter()
+        yield
+        self.seconds[what] = round(time.perf_counter() - start, 3)
+
+    def account(self, data: dict[str, str | None]) -> dict[str, Any]:
+        """The `run` part of results.json."""
+        return {
+            "checkpoint": {
+                "name": self.name,
+                "image_tower": self.towers["image"],
+                "text_tower": self.towers["text"],
+            },
+            "data": data,
+            "preprocessing": self.transform.fingerprint,
+            "device": str(next(self.model.parameters()).device),
+            "versions": versions(),
+            "seconds": self.seconds,
+        }
+
+
+def open_subject(checkpoint: str, device: str) -> Subject:
+    """Load a model by name, folder or file.
+
+    Raises:
+        UnknownNameError: no such model or device.
+        CheckpointError: the model cannot be read.
+    """
+    start = time.perf_counter()
+    model, transform = load_from_name(checkpoint, device=None if device == "auto" else device)
+    towers: dict[Kind, str] = {kind: tower_fingerprint(model, kind) for kind in ("image", "text")}
+    return Subject(checkpoint, model, transform, towers, {"load": round(time.perf_counter() - start, 3)})
+
+
+def store_embeddings(
+    subject: Subject, store: StoreReader, folder: Path | None, *, batch_size: int, workers: int
+) -> tuple[EmbeddingTable, EmbeddingTable]:
+    """Embeddings of a store's pictures and of its captions, taken from `folder` where they are the same.
+
+    Args:
+        subject: the model.
+        store: pictures and captions.
+        folder: where embeddings are kept; None keeps none.
+        batch_size: pictures per forward pass; captions go four times as many.
+        workers: threads that decode pictures.
+    """
+    model = subject.model
+
+    def images() -> EmbeddingTable:
+        return embed_images(model, store, transform=subject.transform, batch_size=batch_size, workers=workers)
+
+    def texts() -> EmbeddingTable:
+        captions, ids = list(store.captions()), list(store.text_ids())
+        return embed_texts(model, captions, ids=ids, batch_size=4 * batch_size)
+
+    with subject.timed("images"):
+        image_facts = EmbeddingFacts(
+            kind="image",
+            tower=subject.towers["image"],
+            preprocessing=subject.transform.fingerprint,
+            source=store.fingerprint,
+        )
+        image_table = cached_embeddings(folder and folder / "images", image_facts, images)
+    with subject.timed("texts"):
+        text_facts = EmbeddingFacts(
+            kind="text",
+            tower=subject.towers["text"],
+            preprocessing=f"normalize_caption, {CONTEXT_LENGTH} tokens",
+            source=store.fingerprint,
+        )
+        text_table = cached_embeddings(folder and folder / "texts", text_facts, texts)
+    return image_table, text_table
+
+
+def read_queries(words: str) -> list[str]:
+    """Queries parted by semicolons, or the lines of a file of that name.
+
+    Raises:
+        SourceError: the file is not UTF-8, or there is no query.
+    """
+    path = Path(words)
+    text = words.replace("；", ";").replace(";", "\n")
+    if len(words) < 1024 and path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(
+                f"cannot read the queries: {error}", where=words, fix="save it as UTF-8"
+            ) from None
+    queries = [line.strip() for line in text.splitlines() if line.strip()]
+    if not queries:
+        raise SourceError(
+            "no queries", where=words, fix='write --queries "红色的水果;下雨天" or a file of lines'
+        )
+    return queries
+
+
+def write_results(
+    output: Path, title: str, results: dict[str, Any], *, lines: Sequence[str], tables: Sequence[Table]
+) -> None:
+    """Write results.json and report.md into a folder.
+
+    Raises:
+        ResourceError: disk full or no permission.
+    """
+    write_json(output / "results.json", results)
+    parts = [f"# {title}", "\n".join(f"- {line}" for line in lines), *map(markdown_table, tables)]
+    with atomic_file(output / "report.md") as temporary:
+        temporary.write_text("\n\n".join(parts), encoding="utf-8", errors="replace")

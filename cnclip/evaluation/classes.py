@@ -1,0 +1,144 @@
+"""The text files of zero-shot classification: class names, prompt templates, labels of a store's pictures.
+
+Class-name file, one class per line, UTF-8:
+
+    苹果                    line i belongs to the i-th folder, or to the label "苹果"
+    food-fruit<TAB>水果      with an id: belongs to the folder, or the label, `food-fruit`
+
+Ids remove the positional trap; a file has them on every line or on none. Blank lines and repeated names are
+errors, since either shifts or merges classes without a sign.
+
+Template file: one sentence per line with `{}` where the name goes; a line that stands twice counts twice.
+
+Label file of a store: JSONL, `{"image_id": "...", "label": "..."}` on each line; a label is a class id or a
+class name; where the file has no ids and no name is a number, the number of its line, counted from 0, is good
+too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnclip.errors import SourceError
+
+
+@dataclass(frozen=True)
+class ClassNames:
+    """The classes in the order of their file.
+
+    Attributes:
+        names: what a prompt says.
+        ids: what a folder or label says; None where the file gives names only.
+        path: the file, for messages.
+    """
+
+    names: list[str]
+    ids: list[str] | None
+    path: Path
+
+
+def read_class_names(path: Path) -> ClassNames:
+    """Read a class-name file.
+
+    Raises:
+        SourceError: empty, a blank line, ids on some lines only, or a name or id that stands twice.
+    """
+    lines = _lines(path, "class names")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise SourceError(
+                "a blank line would shift the classes", where=f"{path}:{number}", fix="remove the line"
+            )
+    tabs = [line.count("\t") for line in lines]
+    if max(tabs) > 1 or len(set(tabs)) > 1:
+        number = next(index for index, count in enumerate(tabs, 1) if count > 1 or count != tabs[0])
+        raise SourceError(
+            "ids stand on some lines only",
+            where=f"{path}:{number}",
+            fix="write `id<TAB>name` on every line or on none",
+        )
+    names = [line.split("\t")[-1].strip() for line in lines]
+    _refuse_repeats(names, path, "class name")
+    if not tabs[0]:
+        return ClassNames(names=names, ids=None, path=path)
+    ids = [line.split("\t")[0].strip() for line in lines]
+    _refuse_repeats(ids, path, "class id")
+    return ClassNames(names=names, ids=ids, path=path)
+
+
+def read_templates(path: Path) -> list[str]:
+    """Read a template file; repeated lines stay repeated.
+
+    Raises:
+        SourceError: empty, or a line without `{}`.
+    """
+    lines = [line.strip() for line in _lines(path, "templates")]
+    for number, line in enumerate(lines, 1):
+        if "{}" not in line:
+            raise SourceError(
+                f"a template without {{}}: {line!r}", where=f"{path}:{number}", fix="write {} for the name"
+            )
+    return lines
+
+
+def read_labels(path: Path, classes: ClassNames) -> dict[str, int]:
+    """Read a label file: image id -> class number.
+
+    Raises:
+        SourceError: not JSON, a missing key, an unknown label, or an image with two different labels.
+    """
+    number = _class_numbers(classes)
+    labels: dict[str, int] = {}
+    for line_number, line in enumerate(_lines(path, "labels"), 1):
+        where = f"{path}:{line_number}"
+        try:
+            row = json.loads(line)
+            image_id, label = str(row["image_id"]), str(row["label"])
+        except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+            raise SourceError(
+                f"not a label: {line[:80]!r}", where=where, fix='write {"image_id": "...", "label": "..."}'
+            ) from None
+        if label not in number:
+            known = "、".join((classes.ids or classes.names)[:20])
+            raise SourceError(
+                f"label {label!r} is not in {classes.path}", where=where, fix=f"one of: {known} …"
+            )
+        if labels.setdefault(image_id, number[label]) != number[label]:
+            raise SourceError(f"image {image_id} has two different labels", where=where, fix="keep one")
+    return labels
+
+
+def _class_numbers(classes: ClassNames) -> dict[str, int]:
+    number = {name: index for index, name in enumerate(classes.names)}
+    if classes.ids is not None:
+        return number | {identity: index for index, identity in enumerate(classes.ids)}
+    if not any(name.isdigit() for name in classes.names):
+        number |= {str(index): index for index in range(len(classes.names))}
+    return number
+
+
+def _lines(path: Path, purpose: str) -> list[str]:
+    """A text file's lines without their ends; a final line end makes no line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SourceError(f"no such file of {purpose}: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"cannot read the {purpose}: {error}", where=str(path), fix="save it as UTF-8"
+        ) from None
+    lines = text.removesuffix("\n").split("\n")
+    if not text.strip():
+        raise SourceError(f"a file of {purpose} without any", where=str(path))
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _refuse_repeats(values: list[str], path: Path, what: str) -> None:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        where = {value: [n for n, other in enumerate(values, 1) if other == value] for value in repeated}
+        shown = "; ".join(f"{value}: lines {', '.join(map(str, lines))}" for value, lines in where.items())
+        raise SourceError(f"a {what} stands twice ({shown})", where=str(path), fix="make the names differ")

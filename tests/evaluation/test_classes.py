@@ -1,0 +1,114 @@
+"""Class names, templates and labels are read strictly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnclip.errors import SourceError
+from cnclip.evaluation.classes import ClassNames, read_class_names, read_labels, read_templates
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_names_stand_one_on_a_line(tmp_path: Path) -> None:
+    found = read_class_names(write(tmp_path / "类.txt", "\ufeff猫\r\n 狗 \r\n鸟\r\n"))
+    assert (found.names, found.ids) == (["猫", "狗", "鸟"], None)
+
+
+def test_ids_stand_before_a_tab(tmp_path: Path) -> None:
+    found = read_class_names(write(tmp_path / "c.txt", "cat\t猫\ndog\t狗"))
+    assert (found.names, found.ids) == (["猫", "狗"], ["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "where"),
+    [
+        ("猫\n\n狗\n", "blank line", ":2"),
+        ("猫\n狗\n\n", "blank line", ":3"),
+        ("猫\n狗\n　\n", "blank line", ":3"),
+        ("猫\n狗\n猫\n", r"stands twice \(猫: lines 1, 3\)", ""),
+        ("a\t猫\n狗\n", "some lines only", ":2"),
+        ("a\t猫\na\t狗\n", "class id stands twice", ""),
+        ("a\tb\t猫\n", "some lines only", ":1"),
+        ("", "without any", ""),
+    ],
+)
+def test_what_would_shift_or_merge_classes_is_an_error(
+    tmp_path: Path, text: str, message: str, where: str
+) -> None:
+    path = write(tmp_path / "c.txt", text)
+    with pytest.raises(SourceError, match=message) as caught:
+        read_class_names(path)
+    assert str(caught.value.where).endswith(str(path) + where)
+
+
+def test_a_missing_or_undecodable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        read_class_names(tmp_path / "nichts.txt")
+    (tmp_path / "gbk.txt").write_bytes("猫\n狗\n".encode("gbk"))
+    with pytest.raises(SourceError, match="cannot read") as caught:
+        read_templates(tmp_path / "gbk.txt")
+    assert "UTF-8" in str(caught.value)
+
+
+def test_repeated_templates_stay_and_each_needs_a_place_for_the_name(tmp_path: Path) -> None:
+    assert read_templates(write(tmp_path / "t.txt", "{}\n一张{}的图\n{}\n")) == ["{}", "一张{}的图", "{}"]
+    with pytest.raises(SourceError, match="without") as caught:
+        read_templates(write(tmp_path / "t.txt", "{}\n一张图\n"))
+    assert str(caught.value.where).endswith("t.txt:2")
+
+
+def labels(path: Path, rows: list[object]) -> Path:
+    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def test_labels_are_ids_names_or_line_numbers(tmp_path: Path) -> None:
+    rows = [{"image_id": "a", "label": "狗"}, {"image_id": 7, "label": 0}, {"image_id": "a", "label": 1}]
+    names = ClassNames(["猫", "狗"], None, tmp_path / "c.txt")
+    assert read_labels(labels(tmp_path / "l.jsonl", rows), names) == {"a": 1, "7": 0}
+    with_ids = ClassNames(["猫", "狗"], ["1", "0"], tmp_path / "c.txt")
+    assert read_labels(labels(tmp_path / "l.jsonl", rows[:2]), with_ids) == {"a": 1, "7": 1}
+
+
+def test_names_that_are_numbers_are_not_taken_for_line_numbers(tmp_path: Path) -> None:
+    names = ClassNames(["1", "2"], None, tmp_path / "c.txt")
+    assert read_labels(labels(tmp_path / "l.jsonl", [{"image_id": "a", "label": 1}]), names) == {"a": 0}
+    with pytest.raises(SourceError, match="'0' is not in"):
+        read_labels(labels(tmp_path / "l.jsonl", [{"image_id": "a", "label": 0}]), names)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"image_id": "b", "label": "鱼"}, "'鱼' is not in"),
+        ({"image_id": "a", "label": "猫"}, "two different labels"),
+        ({"image_id": "b"}, "not a label"),
+        (["b", "猫"], "not a label"),
+    ],
+)
+def test_bad_label_lines_are_errors_with_their_line(tmp_path: Path, row: object, message: str) -> None:
+    path = labels(tmp_path / "l.jsonl", [{"image_id": "a", "label": "狗"}, row])
+    with pytest.raises(SourceError, match=message) as caught:
+        read_labels(path, ClassNames(["猫", "狗"], None, tmp_path / "c.txt"))
+    assert str(caught.value.where).endswith("l.jsonl:2")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "eval" / "labels").glob("*.txt")), ids=lambda path: path.name)
+def test_shipped_class_names_can_be_read(path: Path) -> None:
+    assert len(read_class_names(path).names) > 1
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "eval" / "templates").glob("*.txt")), ids=lambda path: path.name
+)
+def test_shipped_templates_can_be_read_and_hold_no_repetition(path: Path) -> None:
+    templates = read_templates(path)
+    assert len(set(templates)) == len(templates) > 1
