@@ -1,0 +1,277 @@
+"""`cnclip train`: from a recipe to a finished model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+
+from cnclip import __version__
+from cnclip.artifacts import read_manifest
+from cnclip.batches import GlobalBatchSampler, PairDataset, pair_loader, steps_per_epoch
+from cnclip.checkpoints import publish_checkpoint, write_model
+from cnclip.commands.train_parts import (
+    Data,
+    build_model,
+    open_data,
+    peak_learning_rate,
+    report_captions,
+)
+from cnclip.config import TrainRecipe, read_yaml, recipe_text, recipe_values
+from cnclip.errors import CheckpointError, RecipeError
+from cnclip.model import ChineseClip
+from cnclip.towers.lock import no_decay_names
+from cnclip.training.loop import Job, LoopSettings, WriteModel, run
+from cnclip.training.monitor import METRICS_NAME, Monitor, read_metrics
+from cnclip.training.optimizer import build_optimizer, load_optimizer_tensors
+from cnclip.training.resume import CheckpointKeeper, RunLock, TrainerState, changed_keys, read_trainer
+from cnclip.training.steps import StepSettings, blank_batch, warm_up
+
+PROCESS_TIMEOUT = timedelta(seconds=300)
+_FREE_TO_CHANGE = ("output", "run", "resume", "allow_change", "log_every_steps", "threads")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: `path` is the checkpoint to go on from, None for a new run."""
+
+    path: Path | None
+    state: TrainerState
+
+
+def train(recipe: TrainRecipe) -> int:
+    """Run a recipe to its end and publish the model; the same call goes on after an interruption."""
+    accelerator = _engine(recipe)
+    run_folder = Path(recipe.run or Path("runs") / Path(recipe.output).name)
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.enter_context(RunLock(run_folder))
+            _move_aside(run_folder, recipe)
+        accelerator.wait_for_everyone()
+        keeper = CheckpointKeeper(run_folder / "checkpoints", keep_last=recipe.saving.keep_last)
+        start = _find_start(keeper, recipe, accelerator)
+        state = _train(recipe, accelerator, run_folder, keeper, start)
+        if accelerator.is_main_process:
+            _publish(recipe, run_folder, keeper, state)
+        accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return 0
+
+
+def _train(
+    recipe: TrainRecipe, accelerator: Accelerator, run_folder: Path, keeper: CheckpointKeeper, start: Start
+) -> TrainerState:
+    model = build_model(recipe, start.path)
+    data = open_data(recipe, model, accelerator)
+    _refuse_change(recipe, data, accelerator, start)
+    optimizer_settings = recipe.optimizer
+    optimizer = build_optimizer(
+        model,
+        no_decay=no_decay_names(model),
+        weight_decay=optimizer_settings.weight_decay,
+        betas=(optimizer_settings.beta1, optimizer_settings.beta2),
+        eps=optimizer_settings.eps,
+        image_lr_factor=optimizer_settings.image_lr_factor,
+    )
+    wrapped, wrapped_optimizer = accelerator.prepare(model, optimizer)
+    if start.path is not None:
+        _restore(accelerator, model, optimizer, start)
+    step_settings = StepSettings(
+        seed=recipe.seed,
+        clip_norm=optimizer_settings.clip_norm,
+        mask_duplicates=recipe.loss.duplicates == "mask",
+        rows_are=data.rows_are,
+        patch_dropout=recipe.model.image.patch_dropout,
+    )
+    wrapped.train()
+    warm_up(
+        accelerator,
+        wrapped,
+        blank_batch(resolution=data.resolution, rows_width=data.rows_width),
+        step_settings,
+    )
+    settings = _loop_settings(recipe, data.train, accelerator)
+    sampler = GlobalBatchSampler(
+        len(data.train),
+        batch_size=recipe.data.batch_size,
+        seed=recipe.seed,
+        steps=settings.steps,
+        first_step=start.state.step,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    workers = 0 if data.train.rows is not None else recipe.data.workers
+    loader = pair_loader(data.train, sampler, workers=workers, context_length=recipe.data.context_length)
+    with ExitStack() as stack:
+        monitor = None
+        if accelerator.is_main_process:
+            if start.path is None:
+                report_captions(data.train.store, recipe.data.context_length)
+            monitor = stack.enter_context(
+                Monitor(
+                    run_folder,
+                    steps=settings.steps,
+                    first_step=start.state.step,
+                    title=Path(recipe.output).name,
+                )
+            )
+            if start.path is not None:
+                monitor.say(f"going on from {start.path}")
+        job = Job(
+            accelerator=accelerator,
+            model=wrapped,
+            optimizer=wrapped_optimizer,
+            batches=loader,
+            keeper=keeper,
+            monitor=monitor,
+            evaluate=data.evaluate,
+            write_model=_model_writer(recipe),
+            step_settings=step_settings,
+            settings=settings,
+            facts=_facts(recipe, data, accelerator),
+        )
+        return run(job, start.state)
+
+
+def _engine(recipe: TrainRecipe) -> Accelerator:
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    if recipe.precision == "fp16" and not torch.cuda.is_available():
+        raise RecipeError("fp16 needs a GPU", fix="precision=bf16 or precision=fp32")
+    accelerator = Accelerator(
+        mixed_precision="no" if recipe.precision == "fp32" else recipe.precision,
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=PROCESS_TIMEOUT),
+            DistributedDataParallelKwargs(broadcast_buffers=True),
+        ],
+    )
+    expected = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != expected:
+        raise RecipeError(
+            f"{expected} processes were started, but each would train alone",
+            fix="on CPU: ACCELERATE_USE_CPU=true torchrun --nproc_per_node N -m cnclip train …",
+        )
+    return accelerator
+
+
+def _move_aside(run_folder: Path, recipe: TrainRecipe) -> None:
+    if recipe.resume == "fresh" and (run_folder / "checkpoints").exists():
+        number = 1
+        while (aside := run_folder.with_name(f"{run_folder.name}.before-{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for entry in list(run_folder.iterdir()):
+            if entry.name != "lock":
+                entry.rename(aside / entry.name)
+
+
+def _find_start(keeper: CheckpointKeeper, recipe: TrainRecipe, accelerator: Accelerator) -> Start:
+    """The main process chooses and verifies; the others take the same checkpoint."""
+    choice: list[str | None] = [None]
+    if accelerator.is_main_process:
+        newest = keeper.newest_good()
+        choice = [None if newest is None else str(newest)]
+    if accelerator.num_processes > 1:
+        torch.distributed.broadcast_object_list(choice)
+    if choice[0] is None:
+        if recipe.resume == "must":
+            raise CheckpointError("resume=must, but there is no checkpoint", where=str(keeper.folder))
+        return Start(None, TrainerState())
+    path = Path(choice[0])
+    return Start(path, read_trainer(path)[0])
+
+
+def _restore(
+    accelerator: Accelerator, model: ChineseClip, optimizer: torch.optim.Optimizer, start: Start
+) -> None:
+    assert start.path is not None
+    load_optimizer_tensors(optimizer, model, read_trainer(start.path)[1])
+    if accelerator.scaler is not None and start.state.scaler:
+        values = accelerator.scaler.state_dict()
+        values["scale"], values["_growth_tracker"] = (
+            start.state.scaler["scale"],
+            int(start.state.scaler["growth"]),
+        )
+        accelerator.scaler.load_state_dict(values)
+
+
+def _loop_settings(recipe: TrainRecipe, dataset: PairDataset, accelerator: Accelerator) -> LoopSettings:
+    global_batch_size = recipe.data.batch_size * accelerator.num_processes
+    per_epoch = steps_per_epoch(len(dataset), global_batch_size)
+    return LoopSettings(
+        steps=recipe.schedule.steps or max(1, round(recipe.schedule.epochs * per_epoch)),
+        steps_per_epoch=per_epoch,
+        warmup_steps=recipe.schedule.warmup_steps,
+        peak_learning_rate=peak_learning_rate(recipe, global_batch_size),
+        global_batch_size=global_batch_size,
+        log_every=recipe.log_every_steps,
+        validate_every=recipe.validation.every_steps,
+        save_every=recipe.saving.every_steps,
+    )
+
+
+def _model_writer(recipe: TrainRecipe) -> WriteModel:
+    """Puts a model and the recipe that makes it into a folder."""
+    text = recipe_text(recipe)
+
+    def write(model: ChineseClip, folder: Path) -> None:
+        write_model(model, folder)
+        (folder / "recipe.yaml").write_text(text, encoding="utf-8")
+
+    return write
+
+
+def _publish(recipe: TrainRecipe, run_folder: Path, keeper: CheckpointKeeper, state: TrainerState) -> None:
+    """Give the best or the last checkpoint the name that users load, with what was measured on the way."""
+    best = recipe.saving.publish == "best" and state.best_step >= 0
+    chosen = keeper.path(state.best_step if best else state.step)
+    rows = [row for row in read_metrics(run_folder / METRICS_NAME) if row["step"] <= state.step]
+    kinds = {row["kind"]: row for row in rows}
+    metrics = {"published_step": state.best_step if best else state.step, "last": list(kinds.values())}
+    prefixes = ("visual.",) if recipe.saving.towers == "image" else None
+    publish_checkpoint(chosen, Path(recipe.output), metrics=metrics, prefixes=prefixes)
+    print(f"published {chosen.name} of {run_folder} as {recipe.output}: load_from_name({recipe.output!r})")
+
+
+def _facts(recipe: TrainRecipe, data: Data, accelerator: Accelerator) -> dict[str, Any]:
+    return {
+        "kind": "cnclip checkpoint",
+        "global_batch_size": recipe.data.batch_size * accelerator.num_processes,
+        "processes": accelerator.num_processes,
+        "data": data.fingerprint,
+        "recipe_sha256": hashlib.sha256(recipe_text(recipe).encode()).hexdigest(),
+        "threads": torch.get_num_threads(),
+        "versions": {"cnclip": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def _refuse_change(recipe: TrainRecipe, data: Data, accelerator: Accelerator, start: Start) -> None:
+    """A resumed run must be the run that was interrupted."""
+    if start.path is None or recipe.allow_change:
+        return
+    old, new = read_yaml(start.path / "recipe.yaml"), recipe_values(recipe)
+    for values in (old, new):
+        for key in _FREE_TO_CHANGE:
+            values.pop(key, None)
+        values["data"].pop("workers")
+    changes = changed_keys(old, new)
+    facts = read_manifest(start.path).facts
+    now = _facts(recipe, data, accelerator)
+    if facts["global_batch_size"] == now["global_batch_size"]:
+        changes = [change for change in changes if not change.startswith("data.batch_size:")]
+    changes += changed_keys({"data": facts["data"]}, {"data": now["data"]})
+    if changes:
+        raise RecipeError(
+            f"this run began with other settings: {'; '.join(changes)}",
+            where=str(start.path),
+            fix="set them back, or another run=…, or begin again: resume=fresh, or allow_change=true",
+        )
