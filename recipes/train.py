@@ -9,10 +9,12 @@ r"""Train by a recipe.
 The same program is `accelerate launch -m cnclip train …` where the wheel is installed.
 """
 
+import importlib.util
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if importlib.util.find_spec("cnclip") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cnclip.commands import main
 

@@ -78,7 +78,7 @@ def recipe_text(recipe: Any) -> str:
 def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) -> dict[str, Any]:
     """Arguments for `function` from a command line described by its signature and docstring.
 
-    Parameters without a default are positional words, the others `--options`.
+    Parameters without a default are positional words, the others `--options`, with dashes for underscores.
 
     Raises:
         RecipeError: unknown option, wrong type, missing word.
@@ -92,8 +92,11 @@ def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) 
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_function_arguments(function, as_positional=True)
+    if "-h" in argv or "--help" in argv:
+        print(re.sub(r"--[a-z_]+", lambda option: option[0].replace("_", "-"), parser.format_help()))
+        raise SystemExit(0)
     try:
-        parsed = parser.parse_args(list(argv))
+        parsed = parser.parse_args([_with_underscores(word) for word in argv])
     except (ArgumentError, TypeError, ValueError) as error:
         raise _readable(error, prog) from None
     return {name: parsed[name] for name in inspect.signature(function).parameters}
@@ -111,6 +114,12 @@ def _recipe_parser(schema: type[Any], prog: str) -> ArgumentParser:
     )
     parser.add_class_arguments(schema)
     return parser
+
+
+def _with_underscores(word: str) -> str:
+    """`--on-bad=skip` -> `--on_bad=skip`; any other word as it is."""
+    name, equals, value = word.partition("=")
+    return name.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
 
 
 def _prose(function: Callable[..., int]) -> str:

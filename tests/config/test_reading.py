@@ -79,7 +79,14 @@ def test_help_shows_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert "accelerate launch" in shown
 
 
-def verb(source: Path, *, kind: Literal["auto", "csv"] = "auto", count: int = 3, loud: bool = False) -> int:
+def verb(
+    source: Path,
+    *,
+    on_bad: str = "fail-fast",
+    kind: Literal["auto", "csv"] = "auto",
+    count: int = 3,
+    loud: bool = False,
+) -> int:
     """Do something with a source.
 
     Examples:
@@ -90,17 +97,20 @@ def verb(source: Path, *, kind: Literal["auto", "csv"] = "auto", count: int = 3,
         kind: what it is.
         count: how many.
         loud: say more.
+        on_bad: what to do.
     """
     return count
 
 
 def test_a_function_is_a_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    call = parse_call(verb, ["图.csv", "--kind", "csv", "--loud", "true"], prog="cnclip verb")
-    assert call == {"source": Path("图.csv"), "kind": "csv", "count": 3, "loud": True}
+    call = parse_call(
+        verb, ["图-1.csv", "--kind", "csv", "--loud", "true", "--on-bad=a-b"], prog="cnclip verb"
+    )
+    assert call == {"source": Path("图-1.csv"), "kind": "csv", "count": 3, "loud": True, "on_bad": "a-b"}
     with pytest.raises(SystemExit):
         parse_call(verb, ["--help"], prog="cnclip verb")
     shown = capsys.readouterr().out
-    assert "cnclip verb 图.csv --kind csv" in shown and "where it lies" in shown
+    assert "cnclip verb 图.csv --kind csv" in shown and "where it lies" in shown and "--on-bad" in shown
     for wrong in ([], ["a", "--kind", "xml"], ["a", "--cou", "3"], ["a", "b"]):
         with pytest.raises(RecipeError):
             parse_call(verb, wrong, prog="cnclip verb")
