@@ -34,7 +34,7 @@ def test_version_is_that_of_the_distribution() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     program = (
-        "import sys, cnclip; heavy = {'torch', 'numpy', 'PIL', 'transformers', 'huggingface_hub', 'tokenizers'};"
+        "import sys, cnclip; heavy = {'torch', 'numpy', 'PIL', 'transformers', 'tokenizers'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

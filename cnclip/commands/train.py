@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
-from cnclip import __version__
-from cnclip.artifacts import read_manifest
 from cnclip.batches import GlobalBatchSampler, PairDataset, pair_loader, steps_per_epoch
 from cnclip.checkpoints import publish_checkpoint, write_model
-from cnclip.commands.train_parts import (
-    Data,
-    build_model,
-    open_data,
-    peak_learning_rate,
-    report_captions,
-)
-from cnclip.config import TrainRecipe, read_yaml, recipe_text, recipe_values
-from cnclip.errors import CheckpointError, RecipeError
+from cnclip.commands.train_data import open_data, peak_learning_rate, report_captions
+from cnclip.commands.train_model import build_model
+from cnclip.commands.train_start import Start, find_start, move_aside, refuse_change, run_facts
+from cnclip.config import TrainRecipe, recipe_text
+from cnclip.errors import RecipeError
 from cnclip.model import ChineseClip
 from cnclip.towers.lock import no_decay_names
 from cnclip.training.loop import Job, LoopSettings, WriteModel, run
 from cnclip.training.monitor import METRICS_NAME, Monitor, read_metrics
 from cnclip.training.optimizer import build_optimizer, load_optimizer_tensors
-from cnclip.training.resume import CheckpointKeeper, RunLock, TrainerState, changed_keys, read_trainer
+from cnclip.training.resume import CheckpointKeeper, RunLock, TrainerState, read_trainer
 from cnclip.training.steps import StepSettings, blank_batch, warm_up
 
 PROCESS_TIMEOUT = timedelta(seconds=300)
-_FREE_TO_CHANGE = ("output", "run", "resume", "allow_change", "log_every_steps", "threads")
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a run begins: `path` is the checkpoint to go on from, None for a new run."""
-
-    path: Path | None
-    state: TrainerState
 
 
 def train(recipe: TrainRecipe) -> int:
@@ -55,10 +36,10 @@ def train(recipe: TrainRecipe) -> int:
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(RunLock(run_folder))
-            _move_aside(run_folder, recipe)
+            move_aside(run_folder, recipe)
         accelerator.wait_for_everyone()
         keeper = CheckpointKeeper(run_folder / "checkpoints", keep_last=recipe.saving.keep_last)
-        start = _find_start(keeper, recipe, accelerator)
+        start = find_start(keeper, recipe, accelerator)
         state = _train(recipe, accelerator, run_folder, keeper, start)
         if accelerator.is_main_process:
             _publish(recipe, run_folder, keeper, state)
@@ -72,7 +53,7 @@ def _train(
 ) -> TrainerState:
     model = build_model(recipe, start.path)
     data = open_data(recipe, model, accelerator)
-    _refuse_change(recipe, data, accelerator, start)
+    refuse_change(recipe, data, accelerator, start)
     optimizer_settings = recipe.optimizer
     optimizer = build_optimizer(
         model,
@@ -137,7 +118,7 @@ def _train(
             write_model=_model_writer(recipe),
             step_settings=step_settings,
             settings=settings,
-            facts=_facts(recipe, data, accelerator),
+            facts=run_facts(recipe, data, accelerator),
         )
         return run(job, start.state)
 
@@ -161,33 +142,6 @@ def _engine(recipe: TrainRecipe) -> Accelerator:
             fix="on CPU: ACCELERATE_USE_CPU=true torchrun --nproc_per_node N -m cnclip train …",
         )
     return accelerator
-
-
-def _move_aside(run_folder: Path, recipe: TrainRecipe) -> None:
-    if recipe.resume == "fresh" and (run_folder / "checkpoints").exists():
-        number = 1
-        while (aside := run_folder.with_name(f"{run_folder.name}.before-{number}")).exists():
-            number += 1
-        aside.mkdir()
-        for entry in list(run_folder.iterdir()):
-            if entry.name != "lock":
-                entry.rename(aside / entry.name)
-
-
-def _find_start(keeper: CheckpointKeeper, recipe: TrainRecipe, accelerator: Accelerator) -> Start:
-    """The main process chooses and verifies; the others take the same checkpoint."""
-    choice: list[str | None] = [None]
-    if accelerator.is_main_process:
-        newest = keeper.newest_good()
-        choice = [None if newest is None else str(newest)]
-    if accelerator.num_processes > 1:
-        torch.distributed.broadcast_object_list(choice)
-    if choice[0] is None:
-        if recipe.resume == "must":
-            raise CheckpointError("resume=must, but there is no checkpoint", where=str(keeper.folder))
-        return Start(None, TrainerState())
-    path = Path(choice[0])
-    return Start(path, read_trainer(path)[0])
 
 
 def _restore(
@@ -240,38 +194,3 @@ def _publish(recipe: TrainRecipe, run_folder: Path, keeper: CheckpointKeeper, st
     prefixes = ("visual.",) if recipe.saving.towers == "image" else None
     publish_checkpoint(chosen, Path(recipe.output), metrics=metrics, prefixes=prefixes)
     print(f"published {chosen.name} of {run_folder} as {recipe.output}: load_from_name({recipe.output!r})")
-
-
-def _facts(recipe: TrainRecipe, data: Data, accelerator: Accelerator) -> dict[str, Any]:
-    return {
-        "kind": "cnclip checkpoint",
-        "global_batch_size": recipe.data.batch_size * accelerator.num_processes,
-        "processes": accelerator.num_processes,
-        "data": data.fingerprint,
-        "recipe_sha256": hashlib.sha256(recipe_text(recipe).encode()).hexdigest(),
-        "threads": torch.get_num_threads(),
-        "versions": {"cnclip": __version__, "torch": torch.__version__, "python": platform.python_version()},
-    }
-
-
-def _refuse_change(recipe: TrainRecipe, data: Data, accelerator: Accelerator, start: Start) -> None:
-    """A resumed run must be the run that was interrupted."""
-    if start.path is None or recipe.allow_change:
-        return
-    old, new = read_yaml(start.path / "recipe.yaml"), recipe_values(recipe)
-    for values in (old, new):
-        for key in _FREE_TO_CHANGE:
-            values.pop(key, None)
-        values["data"].pop("workers")
-    changes = changed_keys(old, new)
-    facts = read_manifest(start.path).facts
-    now = _facts(recipe, data, accelerator)
-    if facts["global_batch_size"] == now["global_batch_size"]:
-        changes = [change for change in changes if not change.startswith("data.batch_size:")]
-    changes += changed_keys({"data": facts["data"]}, {"data": now["data"]})
-    if changes:
-        raise RecipeError(
-            f"this run began with other settings: {'; '.join(changes)}",
-            where=str(start.path),
-            fix="set them back, or another run=…, or begin again: resume=fresh, or allow_change=true",
-        )

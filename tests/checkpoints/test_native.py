@@ -119,11 +119,11 @@ def test_broken_folders_are_refused(vit: ChineseClip, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match="has no architecture.json"):
+    with pytest.raises(CheckpointError, match="has no architecture"):
         load_checkpoint(tmp_path / "empty")
     save_checkpoint(vit, tmp_path / "m")
     (tmp_path / "m" / "MANIFEST.json").unlink()
-    with pytest.raises(ArtifactError, match="MANIFEST.json is missing"):
+    with pytest.raises(ArtifactError, match=r"MANIFEST\.json is missing"):
         load_checkpoint(tmp_path / "m")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,7 +116,7 @@ def test_a_tower_that_does_not_fit_changes_nothing(
 ) -> None:
     before = snapshot(resnet)
     with pytest.raises(
-        CheckpointError, match="visual.conv1.weight: file \\[128, 3, 8, 8\\], model \\[4, 3, 3, 3\\]"
+        CheckpointError, match=r"visual\.conv1\.weight: file \[128, 3, 8, 8\], model \[4, 3, 3, 3\]"
     ):
         load_image_tower(resnet, official_file)
     assert changed(resnet, before) == set()
@@ -125,7 +124,7 @@ def test_a_tower_that_does_not_fit_changes_nothing(
     with pytest.raises(CheckpointError, match="not in the file"):
         load_text_tower(fresh, tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError, match="none of model.safetensors, pytorch_model.bin"):
+    with pytest.raises(CheckpointError, match="none of model"):
         load_text_tower(fresh, tmp_path / "empty")
 
 

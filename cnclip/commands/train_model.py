@@ -1,0 +1,134 @@
+"""The model at the start of a run: its shape, its first weights, its locks."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cnclip.checkpoints import (
+    LoadAccount,
+    load_checkpoint,
+    load_image_tower,
+    load_text_tower,
+    read_image_architecture,
+    read_text_architecture,
+)
+from cnclip.config.recipe import ImageTowerConfig, ModelConfig, TextTowerConfig, TrainRecipe
+from cnclip.errors import RecipeError, UnknownNameError
+from cnclip.model import (
+    ARCHITECTURES,
+    BertArchitecture,
+    ChineseClip,
+    ClipArchitecture,
+    FeatureArchitecture,
+    ImageArchitecture,
+    ResNetArchitecture,
+    VitArchitecture,
+)
+from cnclip.towers.lock import lock_tower
+
+
+def build_model(recipe: TrainRecipe, resume_from: Path | None) -> ChineseClip:
+    """The model at the start of the run, locked as the recipe says.
+
+    Weights come from the run's checkpoint, else from `model.checkpoint`, else from the seed and the towers'
+    own checkpoints.
+    """
+    config = recipe.model
+    if resume_from is not None:
+        model = load_checkpoint(resume_from)
+    elif config.checkpoint is not None:
+        model = load_checkpoint(Path(config.checkpoint))
+    else:
+        model = _new_model(config, recipe.seed)
+    for tower in ("image", "text"):
+        if getattr(config, tower).locked:
+            lock_tower(model, tower)
+    model.set_grad_checkpointing(config.activation_checkpointing)
+    _into_own_memory(model)
+    return model
+
+
+def _new_model(config: ModelConfig, seed: int) -> ChineseClip:
+    model = ChineseClip(_architecture(config), seed=seed)
+    with torch.no_grad():
+        model.logit_scale.fill_(float(np.log(config.logit_scale)))
+    if config.image.checkpoint is not None:
+        _tell("image tower", load_image_tower(model, config.image.checkpoint))
+    if config.text.checkpoint is not None:
+        _tell("text tower", load_text_tower(model, config.text.checkpoint))
+    return model
+
+
+def _tell(tower: str, account: LoadAccount) -> None:
+    new = f", new: {', '.join(account.kept)}" if account.kept else ""
+    print(f"{tower}: {len(account.loaded)} tensors from {account.source}{new}", file=sys.stderr)
+
+
+def _into_own_memory(model: ChineseClip) -> None:
+    """Copy every weight into memory of its own.
+
+    Weights that lie in a mapped file are aligned by chance, and the matrix kernels of a CPU choose their
+    order of summation by alignment: without this a resumed run differs from the uninterrupted one in the
+    last bit.
+    Convolutions get the channels-last layout, with which a ModifiedResNet trains 1.5 times as fast on a CPU.
+    """
+    convolutional = isinstance(model.architecture.image, ResNetArchitecture)
+    with torch.no_grad():
+        for tensor in (*model.parameters(), *model.buffers()):
+            channels_last = convolutional and tensor.ndim == 4
+            layout = torch.channels_last if channels_last else torch.contiguous_format
+            tensor.data = tensor.data.clone(memory_format=layout)
+
+
+def _architecture(config: ModelConfig) -> ClipArchitecture:
+    if config.name is not None:
+        if config.name not in ARCHITECTURES:
+            raise UnknownNameError(f"model.name={config.name}", fix=f"one of: {', '.join(ARCHITECTURES)}")
+        return ARCHITECTURES[config.name]
+    if config.image.checkpoint is None:
+        image, embed_dim = _image_architecture(config.image), config.embed_dim
+    else:
+        image, embed_dim = read_image_architecture(config.image.checkpoint)
+    text = _text_architecture(config.text)
+    if config.text.checkpoint is not None:
+        text = replace(
+            read_text_architecture(config.text.checkpoint),
+            dropout=text.dropout,
+            attention_dropout=text.dropout,
+        )
+    return ClipArchitecture(embed_dim=embed_dim, image=image, text=text)
+
+
+def _image_architecture(config: ImageTowerConfig) -> ImageArchitecture:
+    if config.kind == "features":
+        return FeatureArchitecture(width=config.width)
+    if config.kind == "vit":
+        if len(config.layers) != 1:
+            raise RecipeError(
+                f"a vit has one number of layers, not {config.layers}", fix="model.image.layers=[12]"
+            )
+        heads = config.heads or config.width // 64
+        return VitArchitecture(config.width, config.layers[0], heads, config.patch_size, config.resolution)
+    if len(config.layers) != 4:
+        raise RecipeError(
+            f"a resnet has four stages, not {config.layers}", fix="model.image.layers=[3,4,6,3]"
+        )
+    a, b, c, d = config.layers
+    heads = config.heads or config.width * 32 // 64
+    return ResNetArchitecture((a, b, c, d), config.width, heads, config.resolution)
+
+
+def _text_architecture(config: TextTowerConfig) -> BertArchitecture:
+    return BertArchitecture(
+        hidden=config.hidden,
+        layers=config.layers,
+        heads=config.heads,
+        intermediate=config.intermediate,
+        dropout=config.dropout,
+        attention_dropout=config.dropout,
+    )
