@@ -101,11 +101,13 @@ def _with_asked_towers(
         return expected
     asked = expected or read_architecture(path)
     if vision_model_name is not None:
-        _check_known(vision_model_name, ARCHITECTURES, "image tower")
+        if vision_model_name not in ARCHITECTURES:
+            raise _unknown(vision_model_name, ARCHITECTURES, "image tower")
         known = ARCHITECTURES[vision_model_name]
         asked = dataclasses.replace(asked, embed_dim=known.embed_dim, image=known.image)
     if text_model_name is not None:
-        _check_known(text_model_name, TEXT_ARCHITECTURES, "text tower")
+        if text_model_name not in TEXT_ARCHITECTURES:
+            raise _unknown(text_model_name, TEXT_ARCHITECTURES, "text tower")
         asked = dataclasses.replace(asked, text=TEXT_ARCHITECTURES[text_model_name])
     return asked
 
@@ -114,23 +116,26 @@ def _existing(name: str | Path) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    if isinstance(name, Path) or path.suffix or len(path.parts) > 1:
+    like_a_path = isinstance(name, Path) or path.suffix != "" or len(path.parts) > 1
+    if like_a_path and _nearest(str(name), MODELS, cutoff=0.8) is None:
         raise UnknownNameError(
             f"no such checkpoint: {name}",
             where=str(path.absolute()),
             fix="give a folder or a file that exists",
         )
-    _check_known(name, MODELS, "model")
-    raise AssertionError("a known name is no path")
+    raise _unknown(str(name), MODELS, "model")
 
 
-def _check_known(name: str, known: Collection[str], kind: str) -> None:
-    if name in known:
-        return
+def _unknown(name: str, known: Collection[str], kind: str) -> UnknownNameError:
+    near = _nearest(name, known, cutoff=0.5)
+    hint = f"choose one of {', '.join(known)}" if near is None else f"did you mean {near}?"
+    return UnknownNameError(f"unknown {kind} {name!r}; known: {', '.join(known)}", fix=hint)
+
+
+def _nearest(name: str, known: Collection[str], *, cutoff: float) -> str | None:
     lower = {entry.lower(): entry for entry in known}
-    near = difflib.get_close_matches(name.lower().replace("/", "-"), lower, n=1, cutoff=0.5)
-    hint = f"did you mean {lower[near[0]]}?" if near else f"choose one of {', '.join(known)}"
-    raise UnknownNameError(f"unknown {kind} {name!r}; known: {', '.join(known)}", fix=hint)
+    near = difflib.get_close_matches(name.lower().replace("/", "-"), lower, n=1, cutoff=cutoff)
+    return lower[near[0]] if near else None
 
 
 def _device(device: str | torch.device | None) -> torch.device:

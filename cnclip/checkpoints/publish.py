@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from cnclip.artifacts import MANIFEST_NAME, atomic_dir, verify_dir, write_json
 from cnclip.checkpoints.native import MODEL_FILE
+from cnclip.checkpoints.writing import write_safetensors
 
 TRAINER_FOLDER = "trainer"
 METRICS_FILE = "metrics.json"
@@ -40,7 +41,7 @@ def publish_checkpoint(
             if name == MODEL_FILE and prefixes is not None:
                 tensors = load_file(source / name)
                 kept = {key: tensor for key, tensor in tensors.items() if key.startswith(prefixes)}
-                save_file(kept, temporary / name, metadata={"format": "pt"})
+                write_safetensors(kept, temporary / name)
             else:
                 shutil.copyfile(source / name, temporary / name)
         write_json(temporary / METRICS_FILE, metrics)

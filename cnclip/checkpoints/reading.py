@@ -14,12 +14,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cnclip.checkpoints.writing import aligned
 from cnclip.errors import CheckpointError, CnclipError, RefusedError
 
 MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 _DAMAGED = "copy or download the file again"
 _SAVE_PLAIN = "in the program that wrote it, save model.state_dict() alone, best as safetensors"
+_ZIP = b"PK\x03\x04"  # torch's own test; before 1.6 a file was a row of pickles, each starting with PROTO
 _WRAPPERS = ("state_dict",)
+_SIGNS_OF_DAMAGE = (  # what torch.load was seen to raise on cut and flipped files
+    RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, AssertionError,
+    ArithmeticError, MemoryError, struct.error,
+)  # fmt: skip
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -74,27 +80,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    zipped = zipfile.is_zipfile(path)
+    with open(path, "rb") as file:
+        start = file.read(len(_ZIP))
+    zipped = start == _ZIP
     if zipped:
         _check_members(path)
+    elif start[:1] != pickle.PROTO:
+        raise CheckpointError("not a weight file, or a damaged one", where=str(path), fix=_DAMAGED)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
     except pickle.UnpicklingError as error:
         raise _pickle_error(str(error), path) from None
-    except (
-        RuntimeError,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        if "TorchScript" in str(error):
-            raise RefusedError(
-                "a TorchScript program, not weights", where=str(path), fix=_SAVE_PLAIN
-            ) from None
+    except _SIGNS_OF_DAMAGE as error:
         raise CheckpointError(
             f"damaged weight file: {_first_line(str(error))}", where=str(path), fix=_DAMAGED
         ) from None
@@ -106,18 +103,21 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def _check_members(path: Path) -> None:
-    """torch stores members as they are; compressed ones are a small file that grows without limit."""
+    """Only what torch.save writes: no program, and no compressed member that unfolds without limit."""
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
             packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, *_SIGNS_OF_DAMAGE) as error:
         raise CheckpointError(f"damaged weight file: {error}", where=str(path), fix=_DAMAGED) from None
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise RefusedError("a TorchScript program, not weights", where=str(path), fix=_SAVE_PLAIN)
     if packed:
         raise RefusedError(f"member {packed[0]!r} is compressed", where=str(path), fix=_SAVE_PLAIN)
 
 
 def _pickle_error(message: str, path: Path) -> CnclipError:
-    if "invalid load key" in message or "truncated" in message or "Ran out of input" in message:
+    if "truncated" in message or "Ran out of input" in message:
         return CheckpointError("not a weight file, or a damaged one", where=str(path), fix=_DAMAGED)
     reason = next(
         (line.strip() for line in message.splitlines() if "Unsupported" in line), _first_line(message)
@@ -149,7 +149,7 @@ def _checked(name: str, tensor: Tensor, path: Path) -> Tensor:
             f"shape {list(tensor.shape)} unfolds to more than its {tensor.untyped_storage().nbytes()} bytes",
             where=f"{path}: {name}",
         )
-    return tensor.detach().contiguous()
+    return aligned(tensor.detach().contiguous())
 
 
 def _first_line(message: str) -> str:

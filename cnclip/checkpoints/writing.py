@@ -45,7 +45,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         file.write(header)
         for name in names:
             flat = tensors[name].detach().cpu().contiguous().flatten()
-            file.write(memoryview(flat.view(torch.uint8).numpy()))
+            file.write(flat.view(torch.uint8).numpy().data)
 
 
 def aligned(tensor: Tensor) -> Tensor:

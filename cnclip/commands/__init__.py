@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"{_rank_prefix()}error[{error.code}]: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # `cnclip … | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         if debug:
             raise

@@ -70,11 +70,8 @@ def _tell(tower: str, account: LoadAccount) -> None:
 
 
 def _into_own_memory(model: ChineseClip) -> None:
-    """Copy every weight into memory of its own.
+    """Copy every weight out of the mapped file, which training must not share with other processes.
 
-    Weights that lie in a mapped file are aligned by chance, and the matrix kernels of a CPU choose their
-    order of summation by alignment: without this a resumed run differs from the uninterrupted one in the
-    last bit.
     Convolutions get the channels-last layout, with which a ModifiedResNet trains 1.5 times as fast on a CPU.
     """
     convolutional = isinstance(model.architecture.image, ResNetArchitecture)

@@ -4,9 +4,11 @@ import argparse
 import json
 import os
 import pickle
+import random
 import struct
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +44,10 @@ def test_code_in_a_weight_file_is_never_run(tmp_path: Path, zipped: bool, place:
     assert not (tmp_path / "ran").exists()
 
 
-def test_raw_pickle_is_never_run(tmp_path: Path) -> None:
-    (tmp_path / "m.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "ran")))
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_raw_pickle_is_never_run(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "m.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "ran"), protocol=protocol))
     with pytest.raises((RefusedError, CheckpointError)):
         read_tensors(tmp_path / "m.pt")
     assert not (tmp_path / "ran").exists()
@@ -102,6 +106,18 @@ def test_files_that_are_no_weights_are_damaged_files(tmp_path: Path, content: by
     (tmp_path / f"m{suffix}").write_bytes(content)
     with pytest.raises(CheckpointError):
         read_tensors(tmp_path / f"m{suffix}")
+
+
+def test_flipped_bits_never_end_in_a_traceback(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    torch.save({"state_dict": {f"t{index}": torch.randn(3, 5) for index in range(4)}}, tmp_path / "m.pt")
+    whole = (tmp_path / "m.pt").read_bytes()
+    for _ in range(150):
+        bad = bytearray(whole)
+        bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+        (tmp_path / "m.pt").write_bytes(bad)
+        with suppress(CheckpointError, RefusedError):
+            read_tensors(tmp_path / "m.pt")
 
 
 @pytest.mark.parametrize(
