@@ -96,6 +96,7 @@ class PairDataset(Dataset[PairSample]):
         policy: augmentation, or None.
         seed: of captions, views and augmentation.
         captions: see DataConfig.captions.
+        first_caption_share: see DataConfig.first_caption_share; 0 = every caption alike.
         rows: ready-made rows in place of pictures.
     """
 
@@ -107,6 +108,7 @@ class PairDataset(Dataset[PairSample]):
         policy: AugmentPolicy | None,
         seed: int,
         captions: CaptionSampling,
+        first_caption_share: float = 0.0,
         rows: ImageRows | None = None,
     ) -> None:
         self.store = store
@@ -114,6 +116,7 @@ class PairDataset(Dataset[PairSample]):
         self.policy = policy
         self.seed = seed
         self.captions = captions
+        self.first_caption_share = first_caption_share
         self.rows = rows
         if captions == "one_per_image":
             self._images, self._starts, self._texts = _captions_of_images(store)
@@ -143,7 +146,11 @@ class PairDataset(Dataset[PairSample]):
         if self.captions == "every_pair":
             return int(self.store.pair_images[position]), int(self.store.pair_texts[position])
         first, after = int(self._starts[position]), int(self._starts[position + 1])
-        choice = int(_generator(_CAPTION, self.seed, epoch, position).integers(first, after))
+        generator = _generator(_CAPTION, self.seed, epoch, position)
+        choice = int(generator.integers(first, after))
+        if self.first_caption_share > 0 and after - first > 1:
+            takes_first = generator.random() < self.first_caption_share
+            choice = first if takes_first else int(generator.integers(first + 1, after))
         return int(self._images[position]), int(self._texts[choice])
 
     def _picture(self, epoch: int, image_index: int) -> tuple[str, Tensor]:

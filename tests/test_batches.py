@@ -118,6 +118,14 @@ def test_each_picture_comes_once_an_epoch_with_a_caption_of_its_own(shapes_store
     assert len(drawn) == 2
 
 
+def test_the_first_caption_is_drawn_as_often_as_asked(shapes_store: Path) -> None:
+    data = dataset(shapes_store, captions="one_per_image", first_caption_share=0.75)
+    draws = [data._pair(epoch, position)[1] % 2 == 0 for epoch in range(50) for position in range(24)]
+    assert 0.70 < sum(draws) / len(draws) < 0.80
+    always = dataset(shapes_store, captions="one_per_image", first_caption_share=1.0)
+    assert {always[epoch, 3].caption for epoch in range(20)} == {always[0, 3].caption}
+
+
 def test_ready_made_rows_stand_in_for_pictures_and_views_alternate(shapes_store: Path) -> None:
     views = tuple(np.full((24, 4), view, dtype=np.float16) for view in range(3))
     data = dataset(shapes_store, transform=None, policy=None, rows=ImageRows(views))

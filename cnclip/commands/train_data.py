@@ -121,7 +121,13 @@ def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator)
     store = StoreReader(Path(config.train))
     valid = StoreReader(Path(config.valid)) if config.valid else None
     fingerprint = {"store": store.fingerprint, "validation": None if valid is None else valid.fingerprint}
-    pairs = partial(PairDataset, store, seed=recipe.seed, captions=config.captions)
+    pairs = partial(
+        PairDataset,
+        store,
+        seed=recipe.seed,
+        captions=config.captions,
+        first_caption_share=config.first_caption_share,
+    )
     if isinstance(image, FeatureArchitecture):
         features = _features_of(recipe, store)
         train = pairs(transform=None, policy=None, rows=ImageRows((features,)))

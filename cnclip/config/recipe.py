@@ -92,6 +92,8 @@ class DataConfig:
         context_length: most tokens of a caption, with [CLS] and [SEP].
         captions: every_pair = each (picture, caption) once an epoch; one_per_image = each picture once an
             epoch with one of its captions drawn at random.
+        first_caption_share: with one_per_image, how often a picture's first caption is drawn, where the
+            first is a title and the others are tags; 0 = every caption alike.
         augment: name of an augmentation policy: none, light, strong.
         cached_views: locked image tower only: number of augmented views whose embeddings are computed once
             and kept; 0 runs the tower in every step; 1 with augment none is the plain picture.
@@ -104,6 +106,7 @@ class DataConfig:
     workers: int = 2
     context_length: int = 52
     captions: Literal["every_pair", "one_per_image"] = "every_pair"
+    first_caption_share: float = 0.0
     augment: str = "none"
     cached_views: int = 0
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
-import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from hypothesis import strategies as st
 
 from cnclip.errors import ArtifactError, CnclipError, RecipeError, UnknownNameError
 from cnclip.text import wordpiece
-from cnclip.text.basic_tokens import basic_tokens
 from cnclip.text.normalize import normalize_caption
 from cnclip.text.wordpiece import (
     CLS_ID,
@@ -94,23 +94,6 @@ def test_a_word_of_more_than_200_characters_is_unknown() -> None:
     assert UNK_ID not in encode_ids("a" * 200, context_length=512)[0]
 
 
-def test_order_of_combining_marks_cannot_matter() -> None:
-    """The one-pass table relies on this: no entry holds a mark that normalisation could move."""
-    for piece in vocabulary():
-        for character in piece.removeprefix("##"):
-            assert not unicodedata.combining(character) or unicodedata.category(character) == "Mn", piece
-
-
-def test_letters_and_digits_never_end_a_word() -> None:
-    """The shortening of endless runs relies on this."""
-    for codepoint in range(0x30000):
-        character = chr(codepoint)
-        if wordpiece._LONG_RUN.fullmatch(character * 301):
-            for clean in ("cnclip", "cn_clip"):
-                tokens = basic_tokens(f"x{character}x", clean)
-                assert len(tokens) == 1 and len(tokens[0]) >= 3, hex(codepoint)
-
-
 @pytest.mark.parametrize(
     "unit",
     [
@@ -134,7 +117,7 @@ def test_letters_and_digits_never_end_a_word() -> None:
 @pytest.mark.parametrize("clean", ["cnclip", "cn_clip"])
 def test_a_huge_text_gives_the_ids_of_the_whole_text_cut_off(unit: str, clean: str) -> None:
     text = unit * (200_000 // len(unit)) + " 尾"
-    whole = wordpiece._ids_of(basic_tokens(text, clean), 10**9)  # type: ignore[arg-type]
+    whole = wordpiece._encoding(text, clean).ids  # type: ignore[arg-type]
     for context_length in (2, 52, 512):
         expected = [CLS_ID, *whole[: context_length - 2], SEP_ID]
         assert encode_ids(text, context_length, clean) == [expected]  # type: ignore[arg-type]
@@ -145,7 +128,7 @@ def test_a_huge_text_gives_the_ids_of_the_whole_text_cut_off(unit: str, clean: s
 def test_looking_at_a_prefix_changes_no_id(unit: str, repeats: int) -> None:
     text = (unit * repeats)[:20_000]
     for clean in ("cnclip", "cn_clip"):
-        whole = wordpiece._ids_of(basic_tokens(text, clean), 10**9)
+        whole = wordpiece._encoding(text, clean).ids
         assert encode_ids(text, clean=clean) == [[CLS_ID, *whole[:50], SEP_ID]]
 
 
@@ -200,6 +183,8 @@ def test_smallest_and_largest_context_length_work() -> None:
 def test_unknown_cleaning_lists_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="cnclip, cn_clip"):
         encode_ids("猫", clean="none")  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="cnclip, cn_clip"):
+        token_statistics(["猫"], clean="none")  # type: ignore[arg-type]
 
 
 def test_tuples_and_generators_of_texts_are_accepted() -> None:
@@ -247,6 +232,30 @@ def test_ids_do_not_depend_on_the_locale() -> None:
     )
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(Path(wordpiece.__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+
+
+def test_threads_share_one_tokenizer() -> None:
+    captions = [f"第{number}只猫 cat{number}" for number in range(200)]
+    wordpiece._tokenizer.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(encode_ids, captions)) == [[row] for row in encode_ids(captions)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_after_tokenizing_is_silent_and_the_environment_is_untouched() -> None:
+    code = (
+        "import os\n"
+        "before = dict(os.environ)\n"
+        "from cnclip.text.wordpiece import encode_ids\n"
+        "rows = encode_ids(['\u732b'] * 500)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    os._exit(encode_ids(['\u732b'] * 500) != rows)\n"
+        "raise SystemExit(os.waitpid(child, 0)[1] != 0 or dict(os.environ) != before)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TOKENIZERS_PARALLELISM"}
+    environment["PYTHONPATH"] = str(Path(wordpiece.__file__).parents[2])
+    ran = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True)
+    assert (ran.returncode, ran.stderr) == (0, b"")
 
 
 def test_statistics_count_truncation_and_unknown_pieces() -> None:
