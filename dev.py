@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -46,8 +47,8 @@ def _install() -> None:
     if STAMP.is_file() and STAMP.read_text() == wanted.hexdigest():
         return
     print(f"making the environment in {VENV} (a few minutes, once)", flush=True)
-    if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
-        venv.create(VENV, with_pip=True)
+    if not (VENV / "pyvenv.cfg").exists():
+        _make_venv()
     constraints = ["-c", str(ROOT / "constraints.txt")]
     for packages in ([TORCH], ["-e", f"{ROOT}[dev]"]):
         _run(
@@ -63,6 +64,15 @@ def _install() -> None:
             ]
         )
     STAMP.write_text(wanted.hexdigest())
+
+
+def _make_venv() -> None:
+    try:
+        venv.create(VENV, with_pip=True)
+    except subprocess.CalledProcessError:  # Debian keeps pip's part of venv in a package of its own
+        shutil.rmtree(VENV, ignore_errors=True)
+        print("Python cannot make environments here; on Debian: apt install python3-venv", file=sys.stderr)
+        raise SystemExit(5) from None
 
 
 def _nothing(_rest: list[str]) -> int:
@@ -95,7 +105,13 @@ def _run(command: list[str], *, check: bool = True) -> int:
     print("+ " + " ".join(command), flush=True)
     program = BIN / command[0]
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
-    code = subprocess.run([str(program), *command[1:]], cwd=ROOT, env=environment).returncode
+    process = subprocess.Popen([str(program), *command[1:]], cwd=ROOT, env=environment)
+    code = None
+    while code is None:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:  # it reached the program too, which saves and leaves by itself
+            continue
     if check and code != 0:
         raise SystemExit(code)
     return code

@@ -36,7 +36,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "benchmark-quickstart")
     options = parser.parse_args()
-    shutil.rmtree(options.folder, ignore_errors=True)
+    if options.folder.exists():
+        if not (options.folder / "results.json").exists():
+            print(f"{options.folder} holds something else: choose another --folder", file=sys.stderr)
+            return 2
+        shutil.rmtree(options.folder)
     code = cnclip(["quickstart", "--folder", str(options.folder), "--minutes", str(options.minutes)])
     if code:
         return code

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from cnclip.batches import (
     GlobalBatchSampler,
@@ -20,10 +21,17 @@ from cnclip.batches import (
     pair_loader,
     steps_per_epoch,
 )
-from cnclip.errors import RecipeError
+from cnclip.errors import ImageError, RecipeError
 from cnclip.images.augment import AUGMENT_POLICIES
-from cnclip.images.transform import image_transform
+from cnclip.images.transform import ImageTransform, image_transform
 from cnclip.stores.reader import StoreReader
+
+
+class BrokenTransform(ImageTransform):
+    """Refuses every picture, as a damaged one would be."""
+
+    def to_uint8(self, image: Image.Image) -> torch.Tensor:
+        raise ImageError("no pixels today", where="here", fix="try tomorrow")
 
 
 def dataset(store: Path, **changes: object) -> PairDataset:
@@ -109,12 +117,12 @@ def test_each_picture_comes_once_an_epoch_with_a_caption_of_its_own(shapes_store
     data = dataset(shapes_store, captions="one_per_image")
     assert len(data) == 24
     for epoch in range(3):
-        samples = [data[epoch, position] for position in range(24)]
+        samples = [data.sample(epoch, position) for position in range(24)]
         assert len({sample.image_id for sample in samples}) == 24
         for sample in samples:
             text = data.store.text(data.store.text_index(sample.text_id))
             assert sample.image_id in text.image_ids and text.caption == sample.caption
-    drawn = {data[epoch, 0].caption for epoch in range(20)}
+    drawn = {data.sample(epoch, 0).caption for epoch in range(20)}
     assert len(drawn) == 2
 
 
@@ -123,14 +131,23 @@ def test_the_first_caption_is_drawn_as_often_as_asked(shapes_store: Path) -> Non
     draws = [data._pair(epoch, position)[1] % 2 == 0 for epoch in range(50) for position in range(24)]
     assert 0.70 < sum(draws) / len(draws) < 0.80
     always = dataset(shapes_store, captions="one_per_image", first_caption_share=1.0)
-    assert {always[epoch, 3].caption for epoch in range(20)} == {always[0, 3].caption}
+    assert {always.sample(epoch, 3).caption for epoch in range(20)} == {always.sample(0, 3).caption}
 
 
 def test_ready_made_rows_stand_in_for_pictures_and_views_alternate(shapes_store: Path) -> None:
     views = tuple(np.full((24, 4), view, dtype=np.float16) for view in range(3))
     data = dataset(shapes_store, transform=None, policy=None, rows=ImageRows(views))
-    drawn = {float(data[epoch, 5].image[0]) for epoch in range(40)}
+    drawn = {float(data.sample(epoch, 5).image[0]) for epoch in range(40)}
     assert drawn == {0.0, 1.0, 2.0}
     sampler = GlobalBatchSampler(len(data), batch_size=4, seed=1, steps=1)
     batch = next(iter(pair_loader(data, sampler, workers=0, context_length=52)))
     assert batch.pixels is None and batch.image_rows is not None and batch.image_rows.dtype == torch.float32
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_worker_keeps_its_place_and_remedy(shapes_store: Path, workers: int) -> None:
+    data = dataset(shapes_store, transform=BrokenTransform(16))
+    sampler = GlobalBatchSampler(len(data), batch_size=4, seed=1, steps=2)
+    with pytest.raises(ImageError, match="no pixels today") as error:
+        list(pair_loader(data, sampler, workers=workers, context_length=52))
+    assert error.value.where == "here" and error.value.fix == "try tomorrow"

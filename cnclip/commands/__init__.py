@@ -1,7 +1,8 @@
 """The verbs of `cnclip VERB …`: each is one typed function; here are their names, errors and exit codes.
 
-Exit codes: 0 done · 2 wrong usage · 3 bad input · 4 damaged store or checkpoint · 5 disk, memory,
-permission · 7 another process failed · 8 refused for safety · 75 interrupted, the same command goes on.
+Exit codes: 0 done · 1 training met a value that is not finite · 2 wrong usage · 3 bad input · 4 damaged
+store or checkpoint · 5 disk, memory, permission ·
+7 another process failed · 8 refused for safety · 75 interrupted, the same command goes on.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
     root = _clone_root()
     minutes = _minutes(minutes)
     folder.mkdir(parents=True, exist_ok=True)
-    clock_path = folder / "minutes.json"
+    clock_path = folder / f"minutes-{minutes:g}min-seed{seed}.json"
     clock = Clock(clock_path, read_json(clock_path) if clock_path.exists() else {})
     _prepare(root, folder, clock)
     checkpoints = {}
@@ -160,6 +160,7 @@ def _recipe(root: Path, folder: Path, name: str, *, seed: int, minutes: float) -
         f"data.train={folder}/train-store",
         f"data.valid={folder}/valid-store",
         f"schedule.epochs={plain.schedule.epochs * minutes / BASE_MINUTES}",
+        f"schedule.warmup_steps={round(plain.schedule.warmup_steps * min(1.0, minutes / BASE_MINUTES))}",
     ]
     if name == "emoji_stage2":
         words.append(f"model.checkpoint={folder}/emoji_stage1-{suffix}")

@@ -3,57 +3,103 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 
 from cnclip.batches import GlobalBatchSampler, PairDataset, pair_loader, steps_per_epoch
 from cnclip.checkpoints import publish_checkpoint, write_model
 from cnclip.commands.train_data import open_data, peak_learning_rate, report_captions
 from cnclip.commands.train_model import build_model
-from cnclip.commands.train_start import Start, find_start, move_aside, refuse_change, run_facts
-from cnclip.config import TrainRecipe, recipe_text
-from cnclip.errors import RecipeError
+from cnclip.commands.train_start import (
+    Start,
+    find_start,
+    move_aside,
+    refuse_change,
+    refuse_nested,
+    refuse_other_data,
+    run_facts,
+)
+from cnclip.config import TrainRecipe, check_ranges, recipe_text
+from cnclip.errors import PeerError, RecipeError
 from cnclip.model import ChineseClip
 from cnclip.towers.lock import no_decay_names
 from cnclip.training.loop import Job, LoopSettings, WriteModel, run
 from cnclip.training.monitor import METRICS_NAME, Monitor, read_metrics
 from cnclip.training.optimizer import build_optimizer, load_optimizer_tensors
+from cnclip.training.peers import Peers
 from cnclip.training.resume import CheckpointKeeper, RunLock, TrainerState, read_trainer
 from cnclip.training.steps import StepSettings, blank_batch, warm_up
 
 PROCESS_TIMEOUT = timedelta(seconds=300)
+_ENGINES = {
+    DistributedType.NO,
+    DistributedType.MULTI_CPU,
+    DistributedType.MULTI_GPU,
+    DistributedType.MULTI_NPU,
+    DistributedType.MULTI_XPU,
+}
 
 
 def train(recipe: TrainRecipe) -> int:
-    """Run a recipe to its end and publish the model; the same call goes on after an interruption."""
-    accelerator = _engine(recipe)
+    """Run a recipe to its end and publish the model; the same call goes on after an interruption.
+
+    Raises:
+        PeerError: another process of this run is gone.
+    """
+    check_ranges(recipe)
     run_folder = Path(recipe.run or Path("runs") / Path(recipe.output).name)
-    with ExitStack() as stack:
-        if accelerator.is_main_process:
-            stack.enter_context(RunLock(run_folder))
-            move_aside(run_folder, recipe)
-        accelerator.wait_for_everyone()
-        keeper = CheckpointKeeper(run_folder / "checkpoints", keep_last=recipe.saving.keep_last)
-        start = find_start(keeper, recipe, accelerator)
-        state = _train(recipe, accelerator, run_folder, keeper, start)
-        if accelerator.is_main_process:
-            _publish(recipe, run_folder, keeper, state)
-        accelerator.wait_for_everyone()
+    refuse_nested(Path(recipe.output), run_folder)
+    accelerator = _engine(recipe)
+    try:
+        _run(recipe, accelerator, run_folder)
+    except RuntimeError as error:
+        if accelerator.num_processes > 1 and _is_broken_link(error):
+            raise PeerError(
+                f"process {accelerator.process_index} lost another process of this run",
+                where=str(error).splitlines()[0][:200],
+                fix="look at that process's own message; the same command goes on from the last checkpoint",
+            ) from error
+        raise
     accelerator.end_training()
     return 0
 
 
+def _run(recipe: TrainRecipe, accelerator: Accelerator, run_folder: Path) -> None:
+    peers = Peers(accelerator.num_processes)
+    with ExitStack() as stack:
+        if accelerator.is_main_process:
+            stack.enter_context(RunLock(run_folder))
+            move_aside(run_folder, recipe)
+        peers.wait()
+        keeper = CheckpointKeeper(run_folder / "checkpoints", keep_last=recipe.saving.keep_last)
+        start = find_start(keeper, recipe, peers, is_main=accelerator.is_main_process)
+        state = _train(recipe, accelerator, peers, run_folder, keeper, start)
+        if accelerator.is_main_process:
+            _publish(recipe, run_folder, keeper, state)
+        peers.wait()
+
+
 def _train(
-    recipe: TrainRecipe, accelerator: Accelerator, run_folder: Path, keeper: CheckpointKeeper, start: Start
+    recipe: TrainRecipe,
+    accelerator: Accelerator,
+    peers: Peers,
+    run_folder: Path,
+    keeper: CheckpointKeeper,
+    start: Start,
 ) -> TrainerState:
-    model = build_model(recipe, start.path)
-    data = open_data(recipe, model, accelerator)
-    refuse_change(recipe, data, accelerator, start)
+    refuse_change(recipe, start, global_batch_size=recipe.data.batch_size * accelerator.num_processes)
+    model, notes = build_model(recipe, start.path)
+    if accelerator.is_main_process:
+        print(*notes, sep="\n", file=sys.stderr)
+    data = open_data(recipe, model, accelerator, peers)
+    facts = run_facts(recipe, data, accelerator)
+    refuse_other_data(recipe, start, facts, is_main=accelerator.is_main_process)
     optimizer_settings = recipe.optimizer
     optimizer = build_optimizer(
         model,
@@ -114,11 +160,12 @@ def _train(
             batches=loader,
             keeper=keeper,
             monitor=monitor,
+            peers=peers,
             evaluate=data.evaluate,
             write_model=_model_writer(recipe),
             step_settings=step_settings,
             settings=settings,
-            facts=run_facts(recipe, data, accelerator),
+            facts=facts,
         )
         return run(job, start.state)
 
@@ -135,6 +182,11 @@ def _engine(recipe: TrainRecipe) -> Accelerator:
             DistributedDataParallelKwargs(broadcast_buffers=True),
         ],
     )
+    if accelerator.distributed_type not in _ENGINES:
+        raise RecipeError(
+            f"{accelerator.distributed_type.value}: a checkpoint needs all weights on one process",
+            fix="a launch file of recipes/accelerate, or accelerate launch --multi_gpu",
+        )
     expected = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != expected:
         raise RecipeError(
@@ -156,6 +208,12 @@ def _restore(
             int(start.state.scaler["growth"]),
         )
         accelerator.scaler.load_state_dict(values)
+
+
+def _is_broken_link(error: RuntimeError) -> bool:
+    """Whether an error came from the wires between processes: gloo's have no type of their own."""
+    text = str(error).lower()
+    return isinstance(error, torch.distributed.DistError) or "gloo" in text or "nccl" in text
 
 
 def _loop_settings(recipe: TrainRecipe, dataset: PairDataset, accelerator: Accelerator) -> LoopSettings:

@@ -26,6 +26,7 @@ from cnclip.model import ChineseClip, FeatureArchitecture
 from cnclip.stores.reader import StoreReader
 from cnclip.text.wordpiece import token_statistics
 from cnclip.training.loop import Evaluate
+from cnclip.training.peers import Peers
 from cnclip.training.schedule import scaled_learning_rate
 from cnclip.training.steps import RowsAre
 
@@ -65,6 +66,7 @@ class TowerRows:
 
     model: ChineseClip
     accelerator: Accelerator
+    peers: Peers
     transform: ImageTransform
     batch_size: int
     workers: int
@@ -107,11 +109,11 @@ class TowerRows:
 
         if self.accelerator.is_main_process:
             cached_embeddings(folder, facts, embed)
-        self.accelerator.wait_for_everyone()
+        self.peers.wait()
         return cached_embeddings(folder, facts, embed).rows
 
 
-def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator) -> Data:
+def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator, peers: Peers) -> Data:
     """Stores, ready-made rows where the recipe asks for them, and the validation."""
     config, image = recipe.data, model.architecture.image
     policy = _augment_policy(config.augment)
@@ -136,7 +138,8 @@ def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator)
         return Data(train, evaluate, "features", image.width, 0, fingerprint)
     transform = image_transform(image.resolution)
     fingerprint["preprocessing"] = transform.fingerprint
-    tower = TowerRows(model, accelerator, transform, recipe.validation.batch_size, max(1, config.workers))
+    batch_size, workers = recipe.validation.batch_size, max(1, config.workers)
+    tower = TowerRows(model, accelerator, peers, transform, batch_size, workers)
     rows = None
     if config.cached_views:
         if not recipe.model.image.locked:

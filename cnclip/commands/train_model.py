@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,41 +31,61 @@ from cnclip.model import (
 from cnclip.towers.lock import lock_tower
 
 
-def build_model(recipe: TrainRecipe, resume_from: Path | None) -> ChineseClip:
-    """The model at the start of the run, locked as the recipe says.
+def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseClip, list[str]]:
+    """The model at the start of the run, locked as the recipe says, and a line on each tower's origin.
 
     Weights come from the run's checkpoint, else from `model.checkpoint`, else from the seed and the towers'
     own checkpoints.
+
+    Raises:
+        RecipeError: sections that contradict each other, or a tower that is locked before it has learned.
     """
-    config = recipe.model
+    config, notes = recipe.model, list[str]()
+    _refuse_contradictions(config)
     if resume_from is not None:
         model = load_checkpoint(resume_from)
     elif config.checkpoint is not None:
         model = load_checkpoint(Path(config.checkpoint))
+        notes.append(f"both towers: from {config.checkpoint}")
     else:
-        model = _new_model(config, recipe.seed)
+        model = _new_model(config, recipe.seed, notes)
     for tower in ("image", "text"):
         if getattr(config, tower).locked:
             lock_tower(model, tower)
     model.set_grad_checkpointing(config.activation_checkpointing)
     _into_own_memory(model)
-    return model
+    return model, notes
 
 
-def _new_model(config: ModelConfig, seed: int) -> ChineseClip:
+def _refuse_contradictions(config: ModelConfig) -> None:
+    for name in ("image", "text"):
+        tower = getattr(config, name)
+        if config.checkpoint is not None and tower.checkpoint is not None:
+            raise RecipeError(
+                f"model.checkpoint and model.{name}.checkpoint both name weights", fix="leave one of them out"
+            )
+        if tower.locked and config.checkpoint is None and tower.checkpoint is None:
+            raise RecipeError(
+                f"the {name} tower would be locked with random weights",
+                where=f"model.{name}.locked",
+                fix=f"model.{name}.checkpoint=FOLDER_OR_FILE, or model.{name}.locked=false",
+            )
+
+
+def _new_model(config: ModelConfig, seed: int, notes: list[str]) -> ChineseClip:
     model = ChineseClip(_architecture(config), seed=seed)
     with torch.no_grad():
         model.logit_scale.fill_(float(np.log(config.logit_scale)))
     if config.image.checkpoint is not None:
-        _tell("image tower", load_image_tower(model, config.image.checkpoint))
+        notes.append(_origin("image tower", load_image_tower(model, config.image.checkpoint)))
     if config.text.checkpoint is not None:
-        _tell("text tower", load_text_tower(model, config.text.checkpoint))
+        notes.append(_origin("text tower", load_text_tower(model, config.text.checkpoint)))
     return model
 
 
-def _tell(tower: str, account: LoadAccount) -> None:
+def _origin(tower: str, account: LoadAccount) -> str:
     new = f", new: {', '.join(account.kept)}" if account.kept else ""
-    print(f"{tower}: {len(account.loaded)} tensors from {account.source}{new}", file=sys.stderr)
+    return f"{tower}: {len(account.loaded)} tensors from {account.source}{new}"
 
 
 def _into_own_memory(model: ChineseClip) -> None:

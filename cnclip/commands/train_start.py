@@ -17,6 +17,7 @@ from cnclip.artifacts import read_manifest
 from cnclip.commands.train_data import Data
 from cnclip.config import TrainRecipe, read_yaml, recipe_text, recipe_values
 from cnclip.errors import CheckpointError, RecipeError
+from cnclip.training.peers import Peers
 from cnclip.training.resume import CheckpointKeeper, TrainerState, changed_keys, read_trainer
 
 _EXACTNESS = ("processes", "threads", "versions")  # what the last bits of a sum depend on
@@ -43,24 +44,34 @@ def move_aside(run_folder: Path, recipe: TrainRecipe) -> None:
                 entry.rename(aside / entry.name)
 
 
-def find_start(keeper: CheckpointKeeper, recipe: TrainRecipe, accelerator: Accelerator) -> Start:
+def refuse_nested(output: Path, run_folder: Path) -> None:
+    """The published folder replaces what has its name, so it must not hold the run, nor lie in it."""
+    published, run = output.resolve(), run_folder.resolve()
+    if published == run or published in run.parents or run in published.parents:
+        raise RecipeError(
+            f"output={output} and run={run_folder} lie in each other",
+            fix="output=checkpoints/NAME run=runs/NAME, for example",
+        )
+
+
+def find_start(keeper: CheckpointKeeper, recipe: TrainRecipe, peers: Peers, *, is_main: bool) -> Start:
     """The main process chooses and verifies; the others take the same checkpoint."""
-    choice: list[str | None] = [None]
-    if accelerator.is_main_process:
-        newest = keeper.newest_good()
-        choice = [None if newest is None else str(newest)]
-    if accelerator.num_processes > 1:
-        torch.distributed.broadcast_object_list(choice)
-    if choice[0] is None:
+    newest = keeper.newest_good() if is_main else None
+    choice = peers.from_main(None if newest is None else str(newest))
+    if choice is None:
         if recipe.resume == "must":
-            raise CheckpointError("resume=must, but there is no checkpoint", where=str(keeper.folder))
+            raise CheckpointError(
+                "resume=must, but there is no checkpoint",
+                where=str(keeper.folder),
+                fix="resume=auto starts a new run",
+            )
         return Start(None, TrainerState())
-    path = Path(choice[0])
+    path = Path(choice)
     return Start(path, read_trainer(path)[0])
 
 
-def refuse_change(recipe: TrainRecipe, data: Data, accelerator: Accelerator, start: Start) -> None:
-    """A resumed run must be the run that was interrupted."""
+def refuse_change(recipe: TrainRecipe, start: Start, *, global_batch_size: int) -> None:
+    """A resumed run must have the recipe of the run that was interrupted."""
     if start.path is None or recipe.allow_change:
         return
     old, new = read_yaml(start.path / "recipe.yaml"), recipe_values(recipe)
@@ -69,20 +80,30 @@ def refuse_change(recipe: TrainRecipe, data: Data, accelerator: Accelerator, sta
             values.pop(key, None)
         values["data"].pop("workers")
     changes = changed_keys(old, new)
-    facts = read_manifest(start.path).facts
-    now = run_facts(recipe, data, accelerator)
-    if facts["global_batch_size"] == now["global_batch_size"]:
+    if read_manifest(start.path).facts["global_batch_size"] == global_batch_size:
         changes = [change for change in changes if not change.startswith("data.batch_size:")]
-    changes += changed_keys({"data": facts["data"]}, {"data": now["data"]})
+    _refuse(changes, start.path)
+
+
+def refuse_other_data(recipe: TrainRecipe, start: Start, now: dict[str, Any], *, is_main: bool) -> None:
+    """A resumed run must read the same data; what only costs the last bits is said."""
+    if start.path is None:
+        return
+    facts = read_manifest(start.path).facts
+    if not recipe.allow_change:
+        _refuse(changed_keys({"data": facts["data"]}, {"data": now["data"]}), start.path)
+    inexact = [change for key in _EXACTNESS for change in changed_keys({key: facts[key]}, {key: now[key]})]
+    if inexact and is_main:
+        print(f"note: resumed, but not bit for bit: {'; '.join(inexact)}", file=sys.stderr)
+
+
+def _refuse(changes: list[str], path: Path) -> None:
     if changes:
         raise RecipeError(
             f"this run began with other settings: {'; '.join(changes)}",
-            where=str(start.path),
+            where=str(path),
             fix="set them back, or another run=…, or begin again: resume=fresh, or allow_change=true",
         )
-    inexact = [change for key in _EXACTNESS for change in changed_keys({key: facts[key]}, {key: now[key]})]
-    if inexact and accelerator.is_main_process:
-        print(f"note: resumed, but not bit for bit: {'; '.join(inexact)}", file=sys.stderr)
 
 
 def run_facts(recipe: TrainRecipe, data: Data, accelerator: Accelerator) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class TextTowerConfig:
         layers: blocks.
         heads: attention heads.
         intermediate: width of the feed-forward layer.
-        dropout: for hidden states and attention alike.
+        dropout: for hidden states and attention alike; with model.checkpoint as saved there.
         checkpoint: folder or file (ours, cn_clip's, a Hugging Face BERT) to take the text tower from.
         locked: keep every weight of it as it is.
     """

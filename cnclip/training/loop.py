@@ -18,6 +18,7 @@ from cnclip.errors import CnclipError, InterruptedRun
 from cnclip.model import ChineseClip
 from cnclip.training.monitor import Monitor
 from cnclip.training.optimizer import float_tensors_are_finite, optimizer_tensors, set_learning_rate
+from cnclip.training.peers import Peers
 from cnclip.training.resume import CheckpointKeeper, TrainerState
 from cnclip.training.schedule import learning_rate
 from cnclip.training.steps import StepResult, StepSettings, train_step
@@ -65,6 +66,7 @@ class Job:
         batches: this process's batches from `state.step` on.
         keeper: the run's checkpoints.
         monitor: metrics; None on every process but the main one.
+        peers: the run's processes.
         evaluate: model -> metrics in percent with `mean_recall`; None = no validation. Main process only.
         write_model: puts a model's files into a folder.
         step_settings: of a single step.
@@ -78,6 +80,7 @@ class Job:
     batches: Iterable[PairBatch]
     keeper: CheckpointKeeper
     monitor: Monitor | None
+    peers: Peers
     evaluate: Evaluate | None
     write_model: WriteModel
     step_settings: StepSettings
@@ -121,11 +124,13 @@ def run(job: Job, state: TrainerState) -> TrainerState:
                     seconds = time.monotonic() - started
                     job.monitor.train(state.step, _metrics(job, state, result, rate, pairs / seconds))
                     started, pairs = time.monotonic(), 0
+            paused = time.monotonic()
             state = _validate_and_save(job, state, last=last, stopping=result.stop_asked)
+            started += time.monotonic() - paused
             if result.stop_asked and not last:
                 raise InterruptedRun(
                     f"stopped on request after step {state.step} of {settings.steps}; a checkpoint was saved",
-                    fix="run the same command again: it goes on from there",
+                    fix="run the same command again, with resume=auto: it goes on from there",
                 )
     return state
 
@@ -159,16 +164,15 @@ def _validate_and_save(job: Job, state: TrainerState, *, last: bool, stopping: b
 def _validate(job: Job, evaluate: Evaluate) -> dict[str, float]:
     """The main process measures, all processes learn the result and so decide alike."""
     model = job.accelerator.unwrap_model(job.model)
-    values: list[dict[str, float] | None] = [None]
+    values: dict[str, float] | None = None
     if job.accelerator.is_main_process:
         model.eval()
         with torch.inference_mode():
-            values = [evaluate(model)]
+            values = evaluate(model)
         model.train()
-    if job.accelerator.num_processes > 1:
-        torch.distributed.broadcast_object_list(values)
-    assert values[0] is not None
-    return values[0]
+    values = job.peers.from_main(values)
+    assert values is not None
+    return values
 
 
 def _save(job: Job, state: TrainerState) -> None:
@@ -178,16 +182,18 @@ def _save(job: Job, state: TrainerState) -> None:
     if accelerator.scaler is not None:
         scaler = accelerator.scaler.state_dict()
         state = replace(state, scaler={"scale": scaler["scale"], "growth": scaler["_growth_tracker"]})
-    accelerator.wait_for_everyone()
+    job.peers.wait()
     if accelerator.is_main_process:
         tensors = optimizer_tensors(getattr(job.optimizer, "optimizer", job.optimizer), model)
         bad = float_tensors_are_finite({**model.state_dict(), **tensors})
         if bad:
             raise CnclipError(
-                f"not saved: {bad[0]} holds values that are not finite", where=f"step {state.step}"
+                f"not saved: {bad[0]} holds values that are not finite",
+                where=f"step {state.step}",
+                fix="go on from the last checkpoint with a lower optimizer.lr and allow_change=true",
             )
         job.keeper.commit(state, lambda folder: job.write_model(model, folder), tensors, job.facts)
-    accelerator.wait_for_everyone()
+    job.peers.wait()
 
 
 def _metrics(

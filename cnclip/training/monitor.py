@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -36,7 +37,10 @@ class Monitor:
         self._file = open(self.path, "a", encoding="utf-8")
         self._board = _tensorboard(folder / "tensorboard", first_step)
         self._bar = tqdm(total=steps, initial=first_step, desc=title, unit="step", disable=None, leave=True)
-        self._steps, self._first_step, self._started = steps, first_step, time.monotonic()
+        self._steps, self._first_step = steps, first_step
+        self._started: float | None = (
+            None  # at the end of the first step: loader workers take a while to start
+        )
         self._printed = 0.0
 
     def __enter__(self) -> Monitor:
@@ -70,6 +74,8 @@ class Monitor:
 
     def advance(self) -> None:
         """One optimizer step is done."""
+        if self._started is None:
+            self._started, self._first_step = time.monotonic(), self._first_step + 1
         self._bar.update(1)
 
     def say(self, line: str) -> None:
@@ -77,7 +83,8 @@ class Monitor:
         self._bar.write(line, file=sys.stderr)
 
     def _row(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row) + "\n")
+        finite = {key: _json_value(value) for key, value in row.items()}
+        self._file.write(json.dumps(finite, allow_nan=False) + "\n")
         self._file.flush()
 
     def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
@@ -87,7 +94,9 @@ class Monitor:
             self._board.add_scalar(f"{group}/{name}", value, step)
 
     def _time_left(self, step: int) -> str:
-        done = max(1, step - self._first_step)
+        done = step - self._first_step
+        if self._started is None or done <= 0:
+            return "?"
         seconds = int((time.monotonic() - self._started) / done * (self._steps - step))
         return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m{seconds % 60:02d}s"
 
@@ -118,6 +127,11 @@ def _tensorboard(folder: Path, first_step: int) -> SummaryWriter | None:
     except OSError as error:
         print(f"warning: no TensorBoard events: {error}", file=sys.stderr)
         return None
+
+
+def _json_value(value: Any) -> Any:
+    """null for NaN and infinity (the gradient norm of a skipped fp16 step), which JSON does not know."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(values: Mapping[str, float]) -> str:

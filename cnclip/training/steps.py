@@ -202,4 +202,4 @@ def _not_finite(values: list[float], batch: PairBatch, step: int, rank: int, *, 
 
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:
-    return (seed * 1_000_003 + step + 1) * 65_537 + rank
+    return ((seed * 1_000_003 + step + 1) * 65_537 + rank) % 2**63

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -190,7 +191,7 @@ def test_a_value_that_is_not_finite_stops_the_run_and_changes_no_weight(
     assert not (tmp_path / "nan").exists()
 
 
-def launch(arguments: list[str], processes: int) -> subprocess.Popen[bytes]:
+def launch(arguments: list[str], processes: int) -> subprocess.Popen[str]:
     """Start the program as a user would, in a process group of its own."""
     environment = {
         **os.environ,
@@ -203,37 +204,48 @@ def launch(arguments: list[str], processes: int) -> subprocess.Popen[bytes]:
         port = random.randint(20000, 40000)
         command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}",
                    f"--master_port={port}", *command[1:]]  # fmt: skip
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Wait for the end; what it said on stderr."""
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == code, said
+    return said
 
 
 def rows_written(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def kill_after(process: subprocess.Popen[bytes], metrics: Path, rows: int) -> None:
-    """SIGKILL the whole group once the metrics file has grown to `rows` rows, if it still runs."""
+def wait_for_rows(process: subprocess.Popen[str], metrics: Path, rows: int) -> bool:
+    """Until the metrics file has grown to `rows` rows; False where the process ended before."""
     deadline = time.monotonic() + 120
     while rows_written(metrics) < rows and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    return process.poll() is None
 
 
 def resumed_run_equals_uninterrupted(
     store: Path, folder: Path, processes: int, kills: int, seed: int
 ) -> None:
-    changes = [*RESNET, *RESNET_HEADS, "model.image.width=4", "data.augment=strong", "schedule.steps=40",
+    changes = [*RESNET, *RESNET_HEADS, "data.augment=strong", "schedule.steps=40",
                f"data.batch_size={12 // processes}", "saving.keep_last=1", "saving.every_steps=4",
                f"data.valid={store}", "validation.every_steps=10",
                f"data.workers={2 if processes == 1 else 0}"]  # fmt: skip
-    assert launch(words(store, folder, "whole", *changes), processes).wait(300) == 0
+    finish(launch(words(store, folder, "whole", *changes), processes))
     chance = random.Random(seed)
     metrics = folder / "runs" / "cut" / "metrics.jsonl"
     cut = words(store, folder, "cut", *changes)
-    for _ in range(kills):
-        kill_after(launch(cut, processes), metrics, rows_written(metrics) + chance.randint(1, 16))
-    assert launch(cut, processes).wait(300) == 0
+    for kill in range(kills):
+        process = launch(cut, processes)
+        first_rows = 7 if kill == 0 else 1  # the first kill comes after a checkpoint
+        if wait_for_rows(process, metrics, rows_written(metrics) + chance.randint(first_rows, 16)):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert "going on from" in finish(launch(cut, processes))
     assert_same_run(folder, "whole", "cut")
 
 
@@ -255,27 +267,104 @@ def test_killed_many_times_and_resumed_equals_uninterrupted(
     resumed_run_equals_uninterrupted(shapes_store, tmp_path, processes, kills=12, seed=seed)
 
 
-def test_sigterm_saves_and_exits_75_and_the_same_command_goes_on(shapes_store: Path, tmp_path: Path) -> None:
-    changes = [*VIT, "schedule.steps=60", "saving.every_steps=0"]
-    assert launch(words(shapes_store, tmp_path, "whole", *changes), 1).wait(200) == 0
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, 0), (signal.SIGINT, 2)])
+def test_a_polite_stop_saves_and_exits_75_and_the_same_command_goes_on(
+    number: signal.Signals, workers: int, shapes_store: Path, tmp_path: Path
+) -> None:
+    changes = [*VIT, "schedule.steps=60", "saving.every_steps=0", f"data.workers={workers}"]
+    finish(launch(words(shapes_store, tmp_path, "whole", *changes), 1))
     arguments = words(shapes_store, tmp_path, "cut", *changes)
     process = launch(arguments, 1)
-    metrics = tmp_path / "runs" / "cut" / "metrics.jsonl"
-    while rows_written(metrics) < 9:
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.terminate()
-    assert process.wait(60) == 75
+    assert wait_for_rows(process, tmp_path / "runs" / "cut" / "metrics.jsonl", 9)
+    os.killpg(process.pid, number)  # as a terminal and a launcher do: to the workers too
+    assert "a checkpoint was saved" in finish(process, 75)
     assert not (tmp_path / "cut").exists()
-    assert launch(arguments, 1).wait(200) == 0
+    assert "going on from" in finish(launch(arguments, 1))
     assert_same_run(tmp_path, "whole", "cut")
 
 
 def test_another_number_of_processes_sees_the_same_pairs(shapes_store: Path, tmp_path: Path) -> None:
     changes = [*VIT, "model.text.dropout=0.0", "schedule.steps=12"]
-    assert launch(words(shapes_store, tmp_path, "alone", *changes, "data.batch_size=12"), 1).wait(200) == 0
-    assert launch(words(shapes_store, tmp_path, "pair", *changes, "data.batch_size=6"), 2).wait(200) == 0
+    finish(launch(words(shapes_store, tmp_path, "alone", *changes, "data.batch_size=12"), 1))
+    finish(launch(words(shapes_store, tmp_path, "pair", *changes, "data.batch_size=6"), 2))
     losses = [[row["loss"] for row in curve(tmp_path, name)] for name in ("alone", "pair")]
     assert losses[0] == pytest.approx(losses[1], rel=2e-5)
     facts = json.loads((tmp_path / "pair" / "MANIFEST.json").read_text())["facts"]
     assert facts["global_batch_size"] == 12 and facts["processes"] == 2
+
+
+def test_a_run_may_go_on_with_another_number_of_processes(shapes_store: Path, tmp_path: Path) -> None:
+    changes = [*VIT, "model.text.dropout=0.0", "schedule.steps=24", "saving.every_steps=6"]
+    finish(launch(words(shapes_store, tmp_path, "whole", *changes, "data.batch_size=12"), 1))
+    process = launch(words(shapes_store, tmp_path, "cut", *changes, "data.batch_size=12"), 1)
+    if wait_for_rows(process, tmp_path / "runs" / "cut" / "metrics.jsonl", 8):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    said = finish(launch(words(shapes_store, tmp_path, "cut", *changes, "data.batch_size=6"), 2))
+    assert "going on from" in said and "processes: 1 -> 2" in said
+    losses = [[row["loss"] for row in curve(tmp_path, name)] for name in ("whole", "cut")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_a_value_that_is_not_finite_stops_every_process(shapes_store: Path, tmp_path: Path) -> None:
+    from cnclip.stores.reader import StoreReader
+
+    features = np.ones((24, 4), dtype=np.float32)
+    features[7] = np.nan
+    np.savez(
+        tmp_path / "f.npz", features=features, images=np.array(list(StoreReader(shapes_store).image_ids()))
+    )
+    changes = ["model.image.kind=features", "model.image.width=4", f"data.features={tmp_path}/f.npz",
+               "data.batch_size=3", "schedule.epochs=2"]  # fmt: skip
+    said = finish(launch(words(shapes_store, tmp_path, "nan", *changes), 2), 1)
+    assert "[process 0] error[E100]" in said and "[process 1] error[E100]" in said
+    assert not (tmp_path / "nan").exists()
+
+
+def test_a_killed_process_ends_the_run_with_a_message_of_its_peer(shapes_store: Path, tmp_path: Path) -> None:
+    process = launch(words(shapes_store, tmp_path, "cut", *VIT, "schedule.steps=2000"), 2)
+    assert wait_for_rows(process, tmp_path / "runs" / "cut" / "metrics.jsonl", 7)
+    victim = next(
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.environ().get("RANK") == "1"
+    )
+    victim.send_signal(signal.SIGKILL)
+    said = finish(process, 1)
+    assert "[process 0] error[E700]" in said and "fix:" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.batch_size=0", "data.batch_size=0 means nothing"),
+        ("optimizer.lr=-1", "optimizer.lr=-1"),
+        ("seed=-1", "seed=-1"),
+        ("run={folder}/out", "lie in each other"),
+        ("output={folder}", "lie in each other"),
+        ("model.image.locked=true", "locked with random weights"),
+        ("data.augment=wild", "data.augment=wild"),
+        ("data.cached_views=2", "locked image tower"),
+        ("precision=fp16", "fp16 needs a GPU"),
+        ("data.batch_size=100", "do not fill one global batch of 100"),
+    ],
+)
+def test_a_recipe_that_means_nothing_is_refused_before_training(
+    change: str, message: str, shapes_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = words(shapes_store, tmp_path, "out", *VIT, change.format(folder=tmp_path))
+    if torch.cuda.is_available() and "fp16" in change:
+        pytest.skip("this machine has a GPU")
+    assert main(["train", *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and "fix:" in shown
+    assert not (tmp_path / "out").exists()
+
+
+def test_bf16_flip_and_activation_checkpointing_train(shapes_store: Path, tmp_path: Path) -> None:
+    changes = [*VIT, "precision=bf16", "model.image.patch_dropout=0.5", "model.activation_checkpointing=true",
+               "schedule.epochs=10"]  # fmt: skip
+    finish(launch(words(shapes_store, tmp_path, "bf16", *changes), 1))
+    losses = [row["loss"] for row in curve(tmp_path, "bf16")]
+    assert losses[-1] < 0.7 * losses[0]
+    assert weights(tmp_path, "bf16")["visual.conv1.weight"].dtype == torch.float32
