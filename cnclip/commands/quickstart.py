@@ -52,8 +52,10 @@ class Clock:
 
     @contextmanager
     def step(self, number: int, name: str, why: str, command: str) -> Iterator[None]:
-        """Announce a step, run it, note its minutes."""
-        print(f"\n[{number}/6] {name}: {why}\n      $ {command}", flush=True)
+        """Announce a step in one line, Chinese and English, run it, note its minutes."""
+        print(f"\n[{number}/6] {name}: {why}", flush=True)
+        if command:
+            print(f"      $ {command}", flush=True)
         start = time.monotonic()
         try:
             yield
@@ -98,7 +100,7 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
     with clock.step(5, "measure", _MEASURE, "python eval/retrieval.py CHECKPOINT STORE; eval/zeroshot.py"):
         report = _measure(root, folder, checkpoints)
     with clock.step(
-        6, "report", "the tables and five queries of yours to be, as a page that opens offline", "-"
+        6, "report", "表格和五个中文查询，离线网页 tables and five queries, as an offline page", ""
     ):
         page = _write_report(folder, report, clock)
     print()
@@ -112,12 +114,10 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
 
 
 _TRAINING = {
-    "emoji_stage1": "the image tower, which knows English names only, is locked; Chinese learns to reach it",
-    "emoji_stage2": "both towers learn together, gently, from stage 1's model",
+    "emoji_stage1": "锁住只懂英文名的图像塔，让中文对齐它 a locked English image tower, Chinese learns",
+    "emoji_stage2": "从第一阶段出发，两个塔一起学 both towers learn, from stage 1's model",
 }
-_MEASURE = (
-    "recall@K and zero-shot accuracy on a drawing style that no stage has seen: memory does not help here"
-)
+_MEASURE = "在没见过的画风上评测 recall@K and zero-shot accuracy on a drawing style that no stage has seen"
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,17 @@ def _prepare(root: Path, folder: Path, clock: Clock) -> None:
     pictures = folder / "emoji"
     script = root / "data_tools" / "prepare_emoji.py"
     command = f"python data_tools/prepare_emoji.py {pictures}"
-    with clock.step(1, "unpack", "the bundled pictures and their Chinese names, as files", command):
+    with clock.step(
+        1, "unpack", "解开自带的图片和中文名 the bundled pictures and their names, as files", command
+    ):
         if not (pictures / "heldout.jsonl").exists():
             subprocess.run([sys.executable, str(script), str(pictures)], check=True)
     command = f"python data_tools/build_store.py {pictures}/train.jsonl {folder}/train-store"
     with clock.step(
-        2, "build", "every picture is decoded and checked once, so that training never stops on one", command
+        2,
+        "build",
+        "建库，每张图先检查一遍 every picture is checked once, so that training never stops",
+        command,
     ):
         for name in STORES:
             store = folder / f"{name}-store"

@@ -363,8 +363,8 @@ def test_a_recipe_that_means_nothing_is_refused_before_training(
 
 def test_bf16_flip_and_activation_checkpointing_train(shapes_store: Path, tmp_path: Path) -> None:
     changes = [*VIT, "precision=bf16", "model.image.patch_dropout=0.5", "model.activation_checkpointing=true",
-               "schedule.epochs=10"]  # fmt: skip
+               "schedule.epochs=24"]  # fmt: skip
     finish(launch(words(shapes_store, tmp_path, "bf16", *changes), 1))
     losses = [row["loss"] for row in curve(tmp_path, "bf16")]
-    assert losses[-1] < 0.7 * losses[0]
+    assert sum(losses[-8:]) < 0.8 * sum(losses[:8])
     assert weights(tmp_path, "bf16")["visual.conv1.weight"].dtype == torch.float32
