@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cnclip.artifacts import read_json, verify_dir
 from cnclip.commands import main
 from cnclip.commands.quickstart import QUERIES
 from cnclip.errors import RecipeError
+from cnclip.evaluation.classes import read_class_names
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,3 +56,12 @@ def test_a_wrong_number_of_minutes_is_named(
     monkeypatch.setenv("QUICKSTART_MINUTES", "zehn")
     assert main(["quickstart"]) == RecipeError.exit_code
     assert "QUICKSTART_MINUTES=zehn" in capsys.readouterr().err
+
+
+def test_class_files_name_the_groups_of_the_bundled_pictures() -> None:
+    things = [
+        json.loads(line) for line in (ROOT / "recipes/emoji/emoji.jsonl").read_text("utf-8").splitlines()
+    ]
+    for field, name in (("group_zh", "emoji_groups_zh.txt"), ("subgroup", "emoji_subgroups_zh.txt")):
+        classes = read_class_names(ROOT / "eval" / "labels" / name)
+        assert set(classes.ids or []) == {thing[field] for thing in things}
