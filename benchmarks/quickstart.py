@@ -70,7 +70,7 @@ def measure(folder: Path, minutes: float) -> dict[str, Any]:
         "minutes": results["minutes"],
         "pairs_per_second": speeds,
         "t2i_mean_recall": {
-            name: results[name]["retrieval"]["t2i"]["mean_recall"]
+            name: results[name]["retrieval"]["text_to_image"]["mean_recall"]
             for name in ("emoji_stage1", "emoji_stage2")
         },
         "peak_gigabytes": results["peak_gigabytes"],

@@ -3,7 +3,7 @@
 A finished folder never changes; a new one is built beside it and swapped in. A crash at any moment
 leaves the old artefact or the new one, never a half: whatever is unfinished has a name that starts
 with `.tmp-` (being written), `.old-` (moved aside for its successor) or `.del-` (being removed), and the
-next writer sweeps it, or puts the old one back where the successor never came.
+next writer on the same host sweeps it, or puts the old one back where the successor never came.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from cnclip.errors import ArtifactError, ResourceError
+from cnclip.locks import host_tag, process_runs
 
 MANIFEST_NAME = "MANIFEST.json"
 MANIFEST_FORMAT = 1
+_AGAIN = "copy the folder again or rebuild it"
 _TEMPORARY, _ASIDE, _DELETED = ".tmp-", ".old-", ".del-"
 _RESOURCE_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
@@ -76,7 +78,7 @@ def atomic_dir(
         replace: swap out a folder that is already there; without it such a folder is an error.
 
     Raises:
-        ArtifactError: `path` exists and `replace` is False.
+        ArtifactError: `path` exists and `replace` is False, or what is there is no artefact and not empty.
         ResourceError: disk full, no permission, read-only file system.
     """
     path = Path(path)
@@ -87,6 +89,7 @@ def atomic_dir(
             raise ArtifactError(
                 "the target exists already", where=str(path), fix="choose another name or remove it"
             )
+        _refuse_to_displace(path)
         temporary = path.parent / _hidden_name(_TEMPORARY, path.name)
         temporary.mkdir()
         try:
@@ -106,17 +109,33 @@ def remove_dir(path: Path) -> None:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a folder's manifest without hashing its files.
+    """Read a folder's manifest and check it against its own sha256, without hashing the files.
 
     Raises:
-        ArtifactError: no manifest, or one that this version cannot read.
+        ArtifactError: no manifest, a damaged one, or one that this version cannot read.
     """
     where = Path(path) / MANIFEST_NAME
     value = read_json(where)
     if not isinstance(value, dict) or value.get("format") != MANIFEST_FORMAT:
         raise ArtifactError("the manifest has an unknown format", where=str(where), fix="upgrade cnclip")
-    files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in value["files"].items()}
-    return Manifest(facts=value["facts"], files=files)
+    if value.pop("sha256", None) != _content_sha256(value):
+        raise ArtifactError("the manifest differs from its own sha256", where=str(where), fix=_AGAIN)
+    try:
+        files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in value["files"].items()}
+        return Manifest(facts=dict(value["facts"]), files=files)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ArtifactError("the manifest lacks facts or files", where=str(where), fix=_AGAIN) from None
+
+
+def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
+    """Say in a manifest what a folder now holds; an older manifest is replaced."""
+    path, files = Path(path), {}
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_file() and name != MANIFEST_NAME:
+            files[name] = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
+    content = {"format": MANIFEST_FORMAT, "facts": dict(facts), "files": files}
+    write_json(path / MANIFEST_NAME, {**content, "sha256": _content_sha256(content)})
 
 
 def verify_dir(path: Path, *, deep: bool = True) -> Manifest:
@@ -130,30 +149,29 @@ def verify_dir(path: Path, *, deep: bool = True) -> Manifest:
     for name, (size, digest) in manifest.files.items():
         file = path / name
         if not file.is_file():
-            raise ArtifactError(
-                f"{name} is missing", where=str(path), fix="copy the folder again or rebuild it"
-            )
+            raise ArtifactError(f"{name} is missing", where=str(path), fix=_AGAIN)
         if file.stat().st_size != size:
             raise ArtifactError(
                 f"{name} has {file.stat().st_size} bytes, the manifest says {size}",
                 where=str(path),
-                fix="copy the folder again or rebuild it",
+                fix=_AGAIN,
             )
         if deep and sha256_file(file) != digest:
-            raise ArtifactError(
-                f"{name} differs from its sha256", where=str(path), fix="copy the folder again or rebuild it"
-            )
+            raise ArtifactError(f"{name} differs from its sha256", where=str(path), fix=_AGAIN)
     return manifest
 
 
 def sweep(parent: Path) -> list[Path]:
-    """Clear what processes that no longer run left unfinished; returns the leftovers that were found."""
+    """Clear what processes of this host that no longer run left unfinished; returns what was found.
+
+    Leftovers of other hosts stay: whether their writers still run is known only there.
+    """
     leftovers = []
-    for leftover in sorted(Path(parent).glob(".*-*-*-*")):
+    for leftover in sorted(Path(parent).glob(".*-*-*-*-*")):
         if not leftover.name.startswith((_TEMPORARY, _ASIDE, _DELETED)):
             continue
-        _, owner, _, name = leftover.name.split("-", 3)
-        if not owner.isdigit() or process_runs(int(owner)):
+        _, host, owner, _, name = leftover.name.split("-", 4)
+        if host != host_tag() or not owner.isdigit() or process_runs(int(owner)):
             continue
         final = leftover.parent / name
         if leftover.name.startswith(_ASIDE) and not final.exists():
@@ -164,17 +182,6 @@ def sweep(parent: Path) -> list[Path]:
             leftover.unlink(missing_ok=True)
         leftovers.append(leftover)
     return leftovers
-
-
-def process_runs(pid: int) -> bool:
-    """Whether a process of this machine has the number `pid`."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def sha256_file(path: Path) -> str:
@@ -193,30 +200,23 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        ArtifactError: no such file, not UTF-8, not JSON.
+        ArtifactError: no such file, not UTF-8, not JSON, a number of thousands of digits.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{Path(path).name} is missing", where=str(path)) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{Path(path).name} is not JSON: {error}", where=str(path)) from None
 
 
 def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
-    files = {}
-    for file in sorted(temporary.rglob("*")):
-        if file.is_file():
-            _fsync(file)
-            name = file.relative_to(temporary).as_posix()
-            files[name] = {"bytes": file.stat().st_size, "sha256": sha256_file(file)}
-    manifest = temporary / MANIFEST_NAME
-    content = {"format": MANIFEST_FORMAT, "facts": facts, "files": files}
-    manifest.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    _fsync(manifest)
-    for folder in [*sorted(p for p in temporary.rglob("*") if p.is_dir()), temporary]:
-        _fsync(folder)
+    write_manifest(temporary, facts)
+    for entry in [*temporary.rglob("*"), temporary]:
+        if entry.is_file() or entry.is_dir():
+            _fsync(entry)
     if path.exists():
+        _refuse_to_displace(path)
         aside = path.parent / _hidden_name(_ASIDE, path.name)
         path.rename(aside)
         temporary.rename(path)
@@ -226,8 +226,26 @@ def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
     _fsync(path.parent)
 
 
+def _refuse_to_displace(path: Path) -> None:
+    """What is no artefact of ours is never swapped out: the name may be a slip."""
+    if path.is_dir() and ((path / MANIFEST_NAME).is_file() or not any(path.iterdir())):
+        return
+    if path.exists():
+        raise ArtifactError(
+            f"what is there was not made by cnclip: it has no {MANIFEST_NAME}",
+            where=str(path),
+            fix="choose another name, or move it away",
+        )
+
+
+def _content_sha256(content: dict[str, Any]) -> str:
+    """sha256 of a manifest's other members, the same for every way to write them as JSON."""
+    canonical = json.dumps(json.loads(json.dumps(content)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def _hidden_name(prefix: str, name: str) -> str:
-    return f"{prefix}{os.getpid()}-{uuid.uuid4().hex[:8]}-{name}"
+    return f"{prefix}{host_tag()}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name}"
 
 
 def _fsync(path: Path) -> None:

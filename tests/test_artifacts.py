@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from cnclip.artifacts import (
     sweep,
     verify_dir,
     write_json,
+    write_manifest,
 )
 from cnclip.errors import ArtifactError, ResourceError, SourceError
 
@@ -72,6 +74,27 @@ def test_an_existing_folder_is_replaced_only_on_request(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cnclip_did_not_make_is_never_swapped_out(tmp_path: Path) -> None:
+    precious = tmp_path / "家"
+    precious.mkdir()
+    with atomic_dir(precious, replace=True) as temporary:  # an empty folder is nobody's work
+        (temporary / "x").write_text("ours")
+    (precious / "MANIFEST.json").unlink()
+    file = tmp_path / "论文.txt"
+    file.write_text("theirs")
+    for target in (precious, file):
+        refused = pytest.raises(ArtifactError, match=r"no MANIFEST\.json\n.*\n  fix: ")
+        with refused, atomic_dir(target, replace=True):
+            pytest.fail("work began before the refusal")
+    with pytest.raises(ArtifactError, match="was not made by cnclip"), atomic_dir(tmp_path / "late") as half:
+        (half / "x").write_text("ours")
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "y").write_text("theirs")
+    assert (precious / "x").read_text() == "ours" and file.read_text() == "theirs"
+    assert (tmp_path / "late" / "y").read_text() == "theirs"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["late", "家", "论文.txt"]
+
+
 def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
     with atomic_dir(tmp_path / "a") as temporary:
         (temporary / "x").write_text("old")
@@ -82,17 +105,37 @@ def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
+_DYING_WRITER = """
+import os, sys
+from pathlib import Path
+from cnclip.artifacts import atomic_dir, atomic_file
+with atomic_dir(Path(sys.argv[1]) / "a-a") as folder, atomic_file(Path(sys.argv[1]) / "f-f") as file:
+    file.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
 def test_leftovers_of_dead_processes_are_swept_and_an_orphaned_predecessor_comes_back(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    for name in (
-        f".tmp-{dead.pid}-00000000-a",
-        f".old-{dead.pid}-00000000-b",
-        f".tmp-{os.getpid()}-00000000-c",
-    ):
+    subprocess.run([sys.executable, "-c", _DYING_WRITER, str(tmp_path)], check=False)
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert len(left) == 2 and all(name.startswith(".tmp-") for name in left)
+    orphan = next(name for name in left if name.endswith("-a-a")).replace(".tmp-", ".old-")
+    (tmp_path / f"{orphan.removesuffix('-a-a')}-b-b").mkdir()
+    with atomic_dir(tmp_path / "c") as running:
+        assert {entry.name for entry in tmp_path.iterdir()} == {running.name, "b-b"}
+        assert sweep(tmp_path) == []
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b-b", "c"]
+
+
+def test_leftovers_of_other_hosts_stay_because_their_writers_may_run(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _DYING_WRITER, str(tmp_path)], check=False)
+    here = {entry.name for entry in tmp_path.iterdir()}
+    prefix, _, pid, token, *_ = min(here).split("-")
+    there = {f"{prefix}-node_2d_7-{pid}-{token}-a", f".old-node_2d_7-{pid}-{token}-b"}
+    for name in there:
         (tmp_path / name).mkdir()
-    assert len(sweep(tmp_path)) == 2
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == [f".tmp-{os.getpid()}-00000000-c", "b"]
+    assert {entry.name for entry in sweep(tmp_path)} == here
+    assert {entry.name for entry in tmp_path.iterdir()} == there
 
 
 _WRITER = """
@@ -138,7 +181,6 @@ def test_a_file_size_limit_is_reported_with_its_place(tmp_path: Path) -> None:
         "    with atomic_file(Path(sys.argv[1])) as t: t.write_bytes(b'0' * 5000)\n"
         "except ResourceError as e: print(e); sys.exit(e.exit_code)\n"
     )
-    assert resource.RLIMIT_FSIZE is not None
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "big")], capture_output=True, text=True
     )
@@ -156,6 +198,49 @@ def test_unreadable_manifests_are_errors(tmp_path: Path) -> None:
     (tmp_path / "MANIFEST.json").write_text('{"format": 99}')
     with pytest.raises(ArtifactError, match="format"):
         read_manifest(tmp_path)
+    for other in ("[]", "1" * 5000, '{"format": 1}', '{"format": 1, "facts": {}, "files": {}}', "\0"):
+        (tmp_path / "MANIFEST.json").write_text(other)
+        with pytest.raises(ArtifactError):
+            read_manifest(tmp_path)
+
+
+def test_every_flipped_bit_of_a_manifest_is_found(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "a", facts={"字": "图", "n": [1, None, True, 0.25], 7: {}}) as temporary:
+        (temporary / "x").write_bytes(b"x" * 300)
+    good = (tmp_path / "a" / "MANIFEST.json").read_bytes()
+    for bit in range(len(good) * 8):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "a" / "MANIFEST.json").write_bytes(bad)
+        with pytest.raises(ArtifactError, match=r"MANIFEST\.json"):
+            read_manifest(tmp_path / "a")
+
+
+def test_a_manifest_of_another_layout_says_what_it_lacks_or_reads_the_same(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    write_manifest(tmp_path, {"n": 1, "b": [2.5]})
+    manifest = read_json(tmp_path / "MANIFEST.json")
+    (tmp_path / "MANIFEST.json").write_text(json.dumps(dict(reversed(manifest.items()))))
+    assert verify_dir(tmp_path).facts == {"n": 1, "b": [2.5]}
+    for damage in ({"files": {"x": {"bytes": 1}}}, {"files": ["x"]}, {"files": {"x": 1}}, {"facts": 5}):
+        content = {**manifest, **damage}
+        del content["sha256"]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        content["sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+        (tmp_path / "MANIFEST.json").write_text(json.dumps(content))
+        with pytest.raises(ArtifactError, match="lacks facts or files"):
+            read_manifest(tmp_path)
+
+
+def test_a_manifest_can_be_written_anew_for_changed_files(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "a", facts={"n": 1}) as temporary:
+        (temporary / "x").write_text("x")
+    (tmp_path / "a" / "x").write_text("changed")
+    with pytest.raises(ArtifactError):
+        verify_dir(tmp_path / "a")
+    write_manifest(tmp_path / "a", read_manifest(tmp_path / "a").facts)
+    assert verify_dir(tmp_path / "a").facts == {"n": 1}
+    assert list(verify_dir(tmp_path / "a").files) == ["x"]
 
 
 def test_errors_keep_place_and_remedy_across_processes() -> None:

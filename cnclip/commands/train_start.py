@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from cnclip import __version__
-from cnclip.artifacts import read_manifest
+from cnclip.artifacts import MANIFEST_NAME, read_manifest
 from cnclip.commands.train_data import Data
 from cnclip.config import TrainRecipe, read_yaml, recipe_text, recipe_values
 from cnclip.errors import CheckpointError, RecipeError
@@ -51,6 +51,11 @@ def refuse_nested(output: Path, run_folder: Path) -> None:
         raise RecipeError(
             f"output={output} and run={run_folder} lie in each other",
             fix="output=checkpoints/NAME run=runs/NAME, for example",
+        )
+    if published.is_dir() and any(published.iterdir()) and not (published / MANIFEST_NAME).is_file():
+        raise RecipeError(
+            f"output={output} is a folder with other things in it",
+            fix="name a new folder: output=checkpoints/NAME",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import lmdb
@@ -17,6 +18,7 @@ from cnclip.stores.layout import DATA_NAME, REBUILD, Shard
 from cnclip.stores.shards import meta_checksum
 
 FileId = tuple[int, int]
+Cut = Callable[[memoryview], memoryview]
 
 
 class SharedFile:
@@ -36,8 +38,12 @@ class SharedFile:
         self._pid = 0
         self.users = 0
 
-    def get(self, key: bytes) -> memoryview | None:
+    def get(self, key: bytes, cut: Cut | None = None) -> memoryview | None:
         """A copy of the record of `key`, so that it outlives the read.
+
+        Args:
+            key: of the record.
+            cut: chooses the part that is read and copied; None takes all.
 
         Raises:
             StoreError: the file has another size or start than the header says, or LMDB finds it damaged.
@@ -48,7 +54,9 @@ class SharedFile:
             try:
                 with self._environment.begin(buffers=True) as transaction:  # type: ignore[union-attr]
                     found = transaction.get(key)
-                    return None if found is None else memoryview(bytes(found))
+                    if found is None:
+                        return None
+                    return memoryview(bytes(found if cut is None else cut(found)))
             except lmdb.Error as error:
                 raise StoreError(
                     f"damaged file: {error}", where=str(self.folder / DATA_NAME), fix=REBUILD

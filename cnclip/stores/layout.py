@@ -132,17 +132,24 @@ def encode_record(key: bytes, row: dict[str, Any], payload: bytes = b"") -> byte
     return b"".join((struct.pack("<I", zlib.crc32(key + header + text)), header, text, payload))
 
 
+def without_payload(record: memoryview) -> memoryview:
+    """The part of a record that `decode_row` looks at."""
+    if len(record) < _RECORD.size:
+        return record
+    return record[: _RECORD.size + _RECORD.unpack_from(record)[1]]
+
+
 def decode_row(key: bytes, record: memoryview) -> tuple[dict[str, Any], int]:
-    """(row, where its payload starts) of a checked record; the payload is not touched.
+    """(row, where its payload starts) of a checked record; the payload is not touched and may be left out.
 
     Raises:
         ValueError: the record is damaged or belongs to another key.
     """
     if len(record) < _RECORD.size:
         raise ValueError("too short")
-    crc, row_bytes, payload_bytes, _ = _RECORD.unpack_from(record)
+    crc, row_bytes, _, _ = _RECORD.unpack_from(record)
     start = _RECORD.size + row_bytes
-    if start + payload_bytes != len(record):
+    if start > len(record):
         raise ValueError("its size is wrong")
     if zlib.crc32(record[4:start], zlib.crc32(key)) != crc:
         raise ValueError("its checksum is wrong")
@@ -157,7 +164,10 @@ def decode_payload(record: memoryview, start: int) -> bytes:
         ValueError: damaged.
     """
     payload = bytes(record[start:])
-    if zlib.crc32(payload) != _RECORD.unpack_from(record)[3]:
+    _, _, payload_bytes, crc = _RECORD.unpack_from(record)
+    if len(payload) != payload_bytes:
+        raise ValueError("its picture's size is wrong")
+    if zlib.crc32(payload) != crc:
         raise ValueError("its picture's checksum is wrong")
     return payload
 

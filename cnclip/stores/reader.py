@@ -31,6 +31,7 @@ from cnclip.stores.layout import (
     id_key,
     open_header,
     row_key,
+    without_payload,
 )
 from cnclip.stores.raw.rows import RawPair, shown
 
@@ -193,7 +194,8 @@ class StoreReader:
         if not 0 <= index < count:
             raise IndexError(f"{_NAMES[kind]} {index} of {count}")
         key = row_key(kind, index)
-        record, where = self._get(key), f"{self.path} {_NAMES[kind]} {index}"
+        record = self._get(key, without_payload if payload is None else None)
+        where = f"{self.path} {_NAMES[kind]} {index}"
         if record is None:
             raise StoreError(f"{_NAMES[kind]} {index} is missing", where=where, fix=REBUILD)
         try:
@@ -218,7 +220,7 @@ class StoreReader:
             raise KeyError(identifier)
         return index
 
-    def _get(self, key: bytes) -> memoryview | None:
+    def _get(self, key: bytes, cut: environments.Cut | None = None) -> memoryview | None:
         place = bisect_right(self._first_keys, key) - 1
         if place < 0:
             return None
@@ -226,7 +228,7 @@ class StoreReader:
         if file is None:
             shard = self.header.shards[place]
             file = self._files[place] = environments.acquire(self.path / shard.name, shard)
-        return file.get(key)
+        return file.get(key, cut)
 
     def _pair_file(self, name: str, crc: int) -> npt.NDArray[np.int64]:
         if self.pair_count == 0:

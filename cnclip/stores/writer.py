@@ -10,10 +10,10 @@ from typing import Any
 
 from cnclip.artifacts import atomic_dir, atomic_file
 from cnclip.errors import InterruptedRun, RecipeError, RefusedError, SourceError
+from cnclip.locks import FileLock
 from cnclip.stores.accounts import BadRowPolicy, BuildReport, OnBad, RejectLog
 from cnclip.stores.image_pass import CheckImage, ImagePass
 from cnclip.stores.layout import HEADER_NAME, REJECTS_NAME, StoreHeader, write_header
-from cnclip.stores.lock import build_lock
 from cnclip.stores.raw.rows import Source
 from cnclip.stores.seen import SeenIds
 from cnclip.stores.shards import ShardedWriter
@@ -93,7 +93,7 @@ def build_store(
                 f"stopped on request; nothing was written to {path}", fix="run the same command again"
             )
 
-    with build_lock(path):
+    with _build_lock(path):
         _refuse_to_replace(path, options.overwrite)
         with atomic_dir(path, facts=facts, replace=path.exists()) as folder:
             build = _Build(folder, options)
@@ -205,6 +205,15 @@ class _Build:
             "missing_links": self._texts.missing_links,
             "reasons": dict(sorted(self._log.reasons.items())),
         }
+
+
+def _build_lock(path: Path) -> FileLock:
+    return FileLock(
+        path.parent / f".{path.name}.lock",
+        where=path,
+        busy="builds this store",
+        fix="wait for it, end it, or choose another target",
+    )
 
 
 def _refuse_to_replace(path: Path, overwrite: bool) -> None:

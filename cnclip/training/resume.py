@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,17 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cnclip.artifacts import atomic_dir, process_runs, read_json, remove_dir, sweep, verify_dir, write_json
-from cnclip.errors import ArtifactError, CheckpointError, ResourceError
+from cnclip.artifacts import (
+    MANIFEST_NAME,
+    atomic_dir,
+    read_json,
+    remove_dir,
+    sweep,
+    verify_dir,
+    write_json,
+)
+from cnclip.errors import ArtifactError, CheckpointError
+from cnclip.locks import FileLock
 
 _PREFIX = "step-"
 TRAINER_STATE = "trainer/state.json"
@@ -79,12 +87,14 @@ class CheckpointKeeper:
             facts: JSON values for the manifest.
         """
         target = self.path(state.step)
+        if target.is_dir() and not (target / MANIFEST_NAME).is_file():
+            remove_dir(target)  # damaged beyond use: nothing says what its files should be
         with atomic_dir(target, facts=facts, replace=True) as temporary:
             write(temporary)
             (temporary / "trainer").mkdir()
             save_file(dict(optimizer), temporary / TRAINER_OPTIMIZER)
             write_json(temporary / TRAINER_STATE, dataclasses.asdict(state))
-        self._prune(best_step=state.best_step)
+        self._prune(state)
         return target
 
     def newest_good(self) -> Path | None:
@@ -110,10 +120,11 @@ class CheckpointKeeper:
             )
         return None
 
-    def _prune(self, best_step: int) -> None:
-        steps = self.steps()
-        for step in steps[: -self.keep_last]:
-            if step != best_step:
+    def _prune(self, state: TrainerState) -> None:
+        """Newer folders do not count: they are damaged ones, which the run passed over when it began."""
+        committed = [step for step in self.steps() if step <= state.step]
+        for step in committed[: -self.keep_last]:
+            if step != state.best_step:
                 remove_dir(self.path(step))
 
 
@@ -137,33 +148,26 @@ def read_trainer(path: Path) -> tuple[TrainerState, dict[str, Tensor]]:
 
 
 class RunLock:
-    """One run folder, one run: a file with the owner's process number; a dead owner's lock is taken over."""
+    """One run folder, one run: a second process that enters is refused; a dead owner's lock is taken over.
+
+    Args:
+        folder: of the run; made if missing.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "lock"
+        self._lock = FileLock(
+            folder / "lock",
+            where=folder,
+            busy="is training in this folder",
+            fix="wait for it, or choose another run=…",
+        )
 
     def __enter__(self) -> RunLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for _ in range(2):
-            try:
-                descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                owner = self.path.read_text(encoding="ascii", errors="replace").strip()
-                if owner.isdigit() and process_runs(int(owner)) and int(owner) != os.getpid():
-                    raise ResourceError(
-                        f"process {owner} is training in this folder",
-                        where=str(self.path.parent),
-                        fix="wait for it, or choose another run=…",
-                    ) from None
-                self.path.unlink(missing_ok=True)
-                continue
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(str(os.getpid()))
-            break
+        self._lock.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.path.unlink(missing_ok=True)
+        self._lock.__exit__()
 
 
 def changed_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cnclip.artifacts import read_manifest
+from cnclip.artifacts import read_manifest, write_manifest
 from cnclip.checkpoints import load_checkpoint, read_architecture, save_checkpoint
 from cnclip.errors import ArtifactError, CheckpointError, CnclipError
 from cnclip.model import ChineseClip
@@ -172,16 +172,9 @@ def test_position_table_of_a_resnet_is_not(resnet: ChineseClip, tmp_path: Path) 
 
 
 def _replace_file(folder: Path, name: str, text: str) -> None:
-    """Change a file and its manifest entry: what a careless or hostile hand would do."""
+    """Change a file and its manifest entry: what a hostile hand would do."""
     (folder / name).write_text(text, encoding="utf-8")
-    from cnclip.artifacts import sha256_file
-
-    manifest = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))
-    manifest["files"][name] = {
-        "bytes": (folder / name).stat().st_size,
-        "sha256": sha256_file(folder / name),
-    }
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(folder, read_manifest(folder).facts)
 
 
 def test_weights_start_at_aligned_addresses_so_that_results_do_not_depend_on_the_way_here(

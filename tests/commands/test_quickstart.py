@@ -43,7 +43,7 @@ def test_quickstart_walks_the_whole_road_and_repeats_nothing(
     assert all(query in page for query in QUERIES) and "data:image" in page
     results = read_json(folder / "results.json")
     for stage in ("emoji_stage1", "emoji_stage2"):
-        assert results[stage]["retrieval"]["t2i"]["queries"] == 1015
+        assert results[stage]["retrieval"]["text_to_image"]["queries"] == 1015
         assert 0 <= results[stage]["zeroshot"]["top1"] <= 100
     assert main(command) == 0
     again = capsys.readouterr().out

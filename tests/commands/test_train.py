@@ -342,6 +342,7 @@ def test_a_killed_process_ends_the_run_with_a_message_of_its_peer(shapes_store: 
         ("seed=-1", "seed=-1"),
         ("run={folder}/out", "lie in each other"),
         ("output={folder}", "lie in each other"),
+        ("output={folder}/full", "with other things in it"),
         ("model.image.locked=true", "locked with random weights"),
         ("data.augment=wild", "data.augment=wild"),
         ("data.cached_views=2", "locked image tower"),
@@ -353,6 +354,8 @@ def test_a_recipe_that_means_nothing_is_refused_before_training(
     change: str, message: str, shapes_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = words(shapes_store, tmp_path, "out", *VIT, change.format(folder=tmp_path))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("my only copy")
     if torch.cuda.is_available() and "fp16" in change:
         pytest.skip("this machine has a GPU")
     assert main(["train", *arguments]) == 2

@@ -9,13 +9,14 @@ import pickle
 import random
 import shutil
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cnclip.artifacts import read_json, sha256_file
+from cnclip.artifacts import read_json, read_manifest, write_manifest
 from cnclip.errors import StoreError
 from cnclip.stores.raw import read_source
 from cnclip.stores.reader import StoreReader
@@ -81,6 +82,24 @@ def test_ids_that_would_break_a_key_are_ordinary(tmp_path: Path, raw: Any, open_
         data for _, data in images
     ]
     assert [store.text(store.text_index(image_id)).image_ids for image_id in ids] == [(name,) for name in ids]
+
+
+def test_ids_are_read_without_the_pictures_bytes(tmp_path: Path, raw: Any, open_store: Any) -> None:
+    size = 4 << 20
+    images = [(number, raw.draw(number) + bytes([number]) * size) for number in range(3)]
+    folder = raw.write_cn_clip(tmp_path / "d", images, [raw.text_row(1, "句", [1])])
+    build_store(read_source(folder), tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    assert list(store.image_ids()) == ["0", "1", "2"]
+    tracemalloc.start()
+    try:
+        assert (list(store.image_ids()), store.image_index("2")) == (["0", "1", "2"], 2)
+        without = tracemalloc.get_traced_memory()[1]
+        assert store.image(2).image == images[2][1]
+        with_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert without < size // 10 < size < with_bytes
 
 
 def test_a_sharded_store_reads_like_a_whole_one(sharded_store: Path, raw: Any, open_store: Any) -> None:
@@ -222,13 +241,7 @@ def set_header(store: Path, **changes: object) -> None:
     """Change the header, and the manifest with it, as a newer cnclip might."""
     header = {**read_json(store / "header.json"), **changes}
     (store / "header.json").write_text(json.dumps(header), encoding="utf-8")
-    manifest = read_json(store / "MANIFEST.json")
-    entry = manifest["files"]["header.json"]
-    entry["bytes"], entry["sha256"] = (
-        (store / "header.json").stat().st_size,
-        sha256_file(store / "header.json"),
-    )
-    (store / "MANIFEST.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write_manifest(store, read_manifest(store).facts)
 
 
 def test_other_versions_and_formats_are_refused(animal_store: Path) -> None:

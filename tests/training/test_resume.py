@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,10 +41,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
     keeper = CheckpointKeeper(tmp_path, keep_last=3)
     for step in (1, 2):
         commit(keeper, step)
-    for name in ("model.safetensors", "trainer/optimizer.safetensors", "trainer/state.json"):
+    for name in ("model.safetensors", "trainer/optimizer.safetensors", "trainer/state.json", "MANIFEST.json"):
         file = keeper.path(2) / name
         good = file.read_bytes()
-        for bit in range(0, len(good) * 8, max(1, len(good) * 8 // 7)):
+        for bit in range(0, len(good) * 8, max(1, len(good) * 8 // 97)):
             bad = bytearray(good)
             bad[bit // 8] ^= 1 << bit % 8
             file.write_bytes(bad)
@@ -49,6 +52,22 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
             assert name in capsys.readouterr().err
         file.write_bytes(good)
     assert keeper.newest_good() == keeper.path(2)
+
+
+def test_pruning_counts_no_newer_folder_and_spares_the_one_just_committed(tmp_path: Path) -> None:
+    keeper = CheckpointKeeper(tmp_path, keep_last=3)
+    for step in (10, 20, 30, 40):
+        commit(keeper, step, best_step=10)
+    for step in (30, 40):
+        (keeper.path(step) / "model.safetensors").write_bytes(b"cut")
+    keeper = CheckpointKeeper(tmp_path, keep_last=1)
+    assert keeper.newest_good() == keeper.path(20)
+    commit(keeper, 25, best_step=10)
+    assert keeper.steps() == [10, 25, 30, 40]
+    assert keeper.newest_good() == keeper.path(25)
+    commit(keeper, 30, best_step=10)
+    assert keeper.steps() == [10, 30, 40]
+    assert keeper.newest_good() == keeper.path(30)
 
 
 def test_only_damaged_checkpoints_are_an_error_and_never_a_fresh_start(tmp_path: Path) -> None:
@@ -65,19 +84,46 @@ def test_a_step_can_be_committed_again(tmp_path: Path) -> None:
     assert keeper.steps() == [4] and keeper.newest_good() == keeper.path(4)
 
 
+def test_a_step_whose_folder_lost_its_manifest_can_be_committed_again(tmp_path: Path) -> None:
+    keeper = CheckpointKeeper(tmp_path, keep_last=2)
+    commit(keeper, 1)
+    (commit(keeper, 2) / "MANIFEST.json").unlink()
+    assert keeper.newest_good() == keeper.path(1)
+    commit(keeper, 2)
+    assert keeper.newest_good() == keeper.path(2)
+
+
 def test_a_model_folder_without_training_state_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no training state"):
         read_trainer(tmp_path)
 
 
+_TRAINING = """
+import sys, time
+from pathlib import Path
+from cnclip.training.resume import RunLock
+with RunLock(Path(sys.argv[1])):
+    print("started", flush=True)
+    time.sleep(60)
+"""
+
+
 def test_a_second_run_in_a_folder_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path: Path) -> None:
-    (tmp_path / "lock").write_text(str(os.getppid()))
-    with pytest.raises(ResourceError, match=str(os.getppid())), RunLock(tmp_path):
-        pass
-    (tmp_path / "lock").write_text("999999999")
-    with RunLock(tmp_path):
-        assert (tmp_path / "lock").read_text() == str(os.getpid())
-    assert not (tmp_path / "lock").exists()
+    folder = tmp_path / "运行"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TRAINING, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "started\n"
+        named = f"process {process.pid} on {socket.gethostname()} is training in this folder"
+        with pytest.raises(ResourceError, match=named), RunLock(folder):
+            pass
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with RunLock(folder):
+        assert [entry.name for entry in folder.iterdir()] == ["lock"]
+    assert list(folder.iterdir()) == []
 
 
 def test_changes_of_a_recipe_are_listed_by_key() -> None:
