@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cnclip.artifacts import read_json, write_json
+from cnclip.checkpoints import publish_checkpoint
+from cnclip.checkpoints.publish import METRICS_FILE
 from cnclip.commands.data import build
 from cnclip.commands.evaluate_parts import Subject, open_subject, store_embeddings
 from cnclip.commands.train import train
@@ -70,7 +72,8 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
 
     Pictures and captions become stores; stage 1 teaches a Chinese text tower to reach a locked image tower
     that knows English names only; stage 2 teaches both; both are measured on a drawing style that no stage
-    has seen. Interrupt it at any time: the same command goes on.
+    has seen. Interrupt it at any time: the same command goes on. The models become checkpoints/emoji-stage1
+    and checkpoints/emoji-stage2 below the folder it is started in.
 
     Examples:
         cnclip quickstart
@@ -109,7 +112,11 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
     peak = _peak_gigabytes()
     print(f"minutes: {clock.minutes}, {sum(clock.minutes.values()):.1f} in all; peak memory {peak:.2f} GB")
     print(f"page: {page.resolve()}")
-    print(f"use it: load_from_name({checkpoints['emoji_stage2']!r})")
+    for name, checkpoint in checkpoints.items():
+        public = Path("checkpoints") / name.replace("_", "-")
+        metrics = read_json(Path(checkpoint) / METRICS_FILE)
+        publish_checkpoint(Path(checkpoint), public, metrics=metrics)
+    print(f'use it: load_from_name("{public}")')
     return 0
 
 

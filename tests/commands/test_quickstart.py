@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cnclip import load_from_name
 from cnclip.artifacts import read_json, verify_dir
 from cnclip.commands import main
 from cnclip.commands.quickstart import QUERIES
@@ -31,8 +32,9 @@ def test_the_bundled_pictures_stay_small_and_keep_their_licences() -> None:
 
 
 def test_quickstart_walks_the_whole_road_and_repeats_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "快速上手"
     command = ["quickstart", "--folder", str(folder), "--minutes", "0.05"]
     assert main(command) == 0
@@ -48,6 +50,8 @@ def test_quickstart_walks_the_whole_road_and_repeats_nothing(
     assert main(command) == 0
     again = capsys.readouterr().out
     assert again.count("done before") == 5  # three stores, two stages
+    model, _ = load_from_name("checkpoints/emoji-stage2", device="cpu")
+    assert not model.training
 
 
 def test_a_wrong_number_of_minutes_is_named(
