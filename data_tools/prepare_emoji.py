@@ -4,7 +4,7 @@ python data_tools/prepare_emoji.py datasets/emoji
 python data_tools/build_store.py datasets/emoji/train.jsonl stores/emoji-train
 
 Every drawing style has one role. Six styles train; `emojitwo` is the validation style, on which recipes are
-chosen and the best checkpoint is picked; `twemoji` is held out: no training, no choice, only the final table.
+chosen; `twemoji` is held out: no training, no choice, only the final table.
 Standard library only; the same input gives the same bytes, and a second run changes nothing.
 """
 

@@ -120,6 +120,12 @@ def load_checkpoint(
         RefusedError: the file wants code to be run.
     """
     opened = open_checkpoint(path)
+    if not any(name.startswith("bert.") for name in opened.tensors):
+        raise CheckpointError(
+            "the checkpoint holds no text tower",
+            where=str(path),
+            fix="model.image.checkpoint=… takes an image tower",
+        )
     stored = opened.architecture
     if stored is None:
         stored = architecture or detect_architecture(opened.tensors, where=str(path))

@@ -66,7 +66,7 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "train": ("a recipe -> a model", _train),
     "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
     "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),
-    "quickstart": ("the whole road on the bundled emoji", _quickstart),
+    "quickstart": ("the whole road on the bundled emoji (in a clone)", _quickstart),
 }
 
 
@@ -118,7 +118,7 @@ def _find(words: list[str]) -> tuple[str, Verb | None, list[str]]:
 def _usage(group: str) -> str:
     from cnclip import __version__
 
-    lines = [f"cnclip {__version__}: train, fine-tune, measure and use Chinese CLIP models", ""]
+    lines = [f"cnclip {__version__}: train, fine-tune, measure and use Chinese CLIP models", "", "usage:"]
     for name, (purpose, _) in VERBS.items():
         if name.startswith(group):
             lines.append(f"  cnclip {name:<16} {purpose}")

@@ -79,7 +79,8 @@ def build(
         image_root: folder that paths are relative to and must lie in; by default the table's folder.
         delimiter: of a table; auto is a tab for .tsv and a comma for .csv.
         encoding: of text files.
-        on_bad: fail lists all bad rows and writes nothing, skip leaves them out; auto fails under 1000 rows.
+        on_bad: fail lists all bad rows and writes nothing, skip leaves them out; auto = fail under 1000 rows,
+            skip above.
         max_bad_share: most bad rows that skip allows, as a share of all rows.
         text_rows: source keeps a caption of several pictures as one row, pairs makes a row of each pair.
         shard_size: of one file of the store, such as 512MB, 4GB or 10000images.

@@ -87,7 +87,8 @@ def vocabulary_report(reader: StoreReader) -> str:
 def next_step(reader: StoreReader) -> str:
     """The command that a user most likely wants now."""
     if reader.pair_count:
-        return f"next: cnclip train recipes/stage1_vit-b-16.yaml data.train={reader.path}"
+        path = reader.path
+        return f"next: cnclip train RECIPE.yaml data.train={path}, or cnclip eval retrieval MODEL {path}"
     return f"next: cnclip data stats {reader.path}   (no pairs: the store can be searched, not trained on)"
 
 

@@ -48,9 +48,9 @@ def retrieval(
     the best and worst queries and their pictures) and the embeddings, which the same command uses again.
 
     Examples:
-        cnclip eval retrieval checkpoints/emoji-stage2 stores/emoji-test
+        cnclip eval retrieval checkpoints/emoji-stage2 stores/emoji-heldout
         cnclip eval retrieval ViT-B-16 stores/muge-valid --output reports/muge
-        cnclip eval retrieval checkpoints/emoji-stage2 stores/emoji-test --queries "红色的水果;下雨天"
+        cnclip eval retrieval checkpoints/emoji-stage2 stores/emoji-heldout --queries "红色的水果;下雨天"
 
     Args:
         checkpoint: a model's name, folder or file.
@@ -109,8 +109,8 @@ def zeroshot(
 
     Examples:
         cnclip eval zeroshot ViT-B-16 photos/ names.txt --templates eval/templates/zh_basic.txt
-        cnclip eval zeroshot checkpoints/emoji-stage2 stores/emoji-test eval/labels/emoji_groups_zh.txt
-            --labels groups.jsonl --templates eval/templates/zh_emoji.txt --output reports/groups
+        cnclip eval zeroshot checkpoints/emoji-stage2 stores/emoji-heldout eval/labels/emoji_groups_zh.txt
+            --labels datasets/emoji/heldout_labels.jsonl --templates eval/templates/zh_emoji.txt
 
     Args:
         checkpoint: a model's name, folder or file.

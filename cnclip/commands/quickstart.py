@@ -72,7 +72,7 @@ def quickstart(*, minutes: float | None = None, seed: int = 1, folder: Path = Pa
 
     Pictures and captions become stores; stage 1 teaches a Chinese text tower to reach a locked image tower
     that knows English names only; stage 2 teaches both; both are measured on a drawing style that no stage
-    has seen. Interrupt it at any time: the same command goes on. The models become checkpoints/emoji-stage1
+    has seen. Interrupt it at any time: the same command goes on. The models replace checkpoints/emoji-stage1
     and checkpoints/emoji-stage2 below the folder it is started in.
 
     Examples:

@@ -29,6 +29,7 @@ from cnclip.model import (
     VitArchitecture,
 )
 from cnclip.towers.lock import lock_tower
+from cnclip.zoo import MODELS, load_from_name
 
 
 def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseClip, list[str]]:
@@ -45,7 +46,12 @@ def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseC
     if resume_from is not None:
         model = load_checkpoint(resume_from)
     elif config.checkpoint is not None:
-        model = load_checkpoint(Path(config.checkpoint))
+        named = config.checkpoint in MODELS
+        model = (
+            load_from_name(config.checkpoint, device="cpu")[0]
+            if named
+            else load_checkpoint(config.checkpoint)
+        )
         notes.append(f"both towers: from {config.checkpoint}")
     else:
         model = _new_model(config, recipe.seed, notes)

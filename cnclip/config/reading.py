@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from cnclip.errors import RecipeError
 
 Schema = TypeVar("Schema")
+
+
+class _HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Prose as it is written, and every option with its type and default."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -89,7 +93,7 @@ def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) 
         exit_on_error=False,
         default_env=False,
         description=_prose(function),
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     parser.add_function_arguments(function, as_positional=True)
     if "-h" in argv or "--help" in argv:
@@ -110,7 +114,7 @@ def _recipe_parser(schema: type[Any], prog: str) -> ArgumentParser:
         allow_abbrev=False,
         exit_on_error=False,
         default_env=False,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     parser.add_class_arguments(schema)
     return parser

@@ -63,7 +63,8 @@ class ModelConfig:
     Attributes:
         name: an official architecture (ViT-B-16 …) in place of the two tower sections' shapes.
         embed_dim: length of an embedding.
-        checkpoint: a whole model to start from (stage 2: stage 1's folder); the shapes come from there.
+        checkpoint: a whole model to start from (stage 2: stage 1's folder; or an official name, which is
+            downloaded); the shapes come from there.
         image: the image tower.
         text: the text tower.
         logit_scale: value of the temperature's inverse at the start, before the logarithm.

@@ -110,7 +110,12 @@ def test_a_function_is_a_command_line(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         parse_call(verb, ["--help"], prog="cnclip verb")
     shown = capsys.readouterr().out
-    assert "cnclip verb 图.csv --kind csv" in shown and "where it lies" in shown and "--on-bad" in shown
+    assert (
+        "cnclip verb 图.csv --kind csv" in shown
+        and "where it lies" in shown
+        and "--on-bad" in shown
+        and "default: fail-fast" in shown
+    )
     for wrong in ([], ["a", "--kind", "xml"], ["a", "--cou", "3"], ["a", "b"]):
         with pytest.raises(RecipeError):
             parse_call(verb, wrong, prog="cnclip verb")
