@@ -28,6 +28,7 @@ from cnclip.model import (
     ResNetArchitecture,
     VitArchitecture,
 )
+from cnclip.towers.features import FeatureProjection
 from cnclip.towers.lock import lock_tower
 from cnclip.zoo import MODELS, load_from_name
 
@@ -70,7 +71,8 @@ def _refuse_contradictions(config: ModelConfig) -> None:
             raise RecipeError(
                 f"model.checkpoint and model.{name}.checkpoint both name weights", fix="leave one of them out"
             )
-        if tower.locked and config.checkpoint is None and tower.checkpoint is None:
+        has_weights = config.checkpoint is not None or tower.checkpoint is not None
+        if tower.locked and not has_weights and not (name == "image" and _is_identity(config)):
             raise RecipeError(
                 f"the {name} tower would be locked with random weights",
                 where=f"model.{name}.locked",
@@ -78,10 +80,18 @@ def _refuse_contradictions(config: ModelConfig) -> None:
             )
 
 
+def _is_identity(config: ModelConfig) -> bool:
+    """Ready-made features that are the embeddings themselves: locked, and as long as an embedding."""
+    image = config.image
+    return image.kind == "features" and image.locked and image.width == config.embed_dim
+
+
 def _new_model(config: ModelConfig, seed: int, notes: list[str]) -> ChineseClip:
     model = ChineseClip(_architecture(config), seed=seed)
     with torch.no_grad():
         model.logit_scale.fill_(float(np.log(config.logit_scale)))
+        if isinstance(model.visual, FeatureProjection) and _is_identity(config):
+            model.visual.proj.copy_(torch.eye(config.embed_dim))
     if config.image.checkpoint is not None:
         notes.append(_origin("image tower", load_image_tower(model, config.image.checkpoint)))
     if config.text.checkpoint is not None:

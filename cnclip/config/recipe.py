@@ -18,7 +18,7 @@ class ImageTowerConfig:
         patch_size: pixels (vit).
         resolution: pixels of the square input.
         checkpoint: folder or file to take the image tower from; its shape then comes from there.
-        locked: keep every weight of it as it is (LiT).
+        locked: keep every weight of it as it is (LiT); features as wide as embed_dim are then the embeddings.
         patch_dropout: share of patches left out in training (FLIP, vit only).
     """
 

@@ -145,6 +145,14 @@ def test_ready_made_features_train_without_pictures(shapes_store: Path, tmp_path
     )
     assert train(made) == 0
     assert curve(tmp_path, "features")[-1]["mean_recall"] > 80.0
+    identity = recipe(
+        shapes_store, tmp_path, "identity", "model.image.kind=features", "model.image.width=12",
+        "model.embed_dim=12", "model.image.locked=true", f"data.features={tmp_path}/f.npz",
+        f"data.valid={shapes_store}", "schedule.epochs=30",
+    )  # fmt: skip
+    assert train(identity) == 0
+    assert torch.equal(weights(tmp_path, "identity")["visual.proj"], torch.eye(12))
+    assert curve(tmp_path, "identity")[-1]["mean_recall"] > 80.0
     np.savez(tmp_path / "f.npz", features=features[1:], images=np.array(ids[1:]))
     with pytest.raises(CnclipError, match="1 pictures have no features"):
         train(recipe(shapes_store, tmp_path, "less", "model.image.kind=features", "model.image.width=12",
