@@ -16,7 +16,7 @@ from pathlib import Path
 if importlib.util.find_spec("cnclip") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cnclip.commands import main
+from cnclip.commands import run
 
 if __name__ == "__main__":
-    raise SystemExit(main(["train", *sys.argv[1:]]))
+    run(["train", *sys.argv[1:]])

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw
+
+# A slow machine is no failure: nothing here asserts how long a thing takes.
+settings.register_profile("cnclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cnclip")
 
 COLOURS = {"红色": "#d22", "绿色": "#2a2", "蓝色": "#22d", "黄色": "#ec0", "紫色": "#a2a", "黑色": "#111"}
 SHAPES = {"圆": "ellipse", "方块": "rectangle", "横条": "bar", "竖条": "column"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from cnclip.errors import CnclipError, UnknownNameError
 
@@ -96,9 +97,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 75
 
 
-def run() -> None:
+def run(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the installed program."""
-    raise SystemExit(main())
+    code = main(argv)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # Everything is written and closed. What is left is the teardown of gloo's threads, which was seen to
+        # abort the process now and then: the launcher would call a finished run a failure.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def _find(words: list[str]) -> tuple[str, Verb | None, list[str]]:
