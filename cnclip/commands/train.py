@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
+from torch.optim import AdamW
 
-from cnclip.batches import GlobalBatchSampler, PairDataset, pair_loader, steps_per_epoch
+from cnclip.batches import GlobalBatchSampler, PairBatch, PairDataset, pair_loader, steps_per_epoch
 from cnclip.checkpoints import publish_checkpoint, write_model
 from cnclip.commands.train_data import open_data, peak_learning_rate, report_captions
 from cnclip.commands.train_model import build_model
@@ -100,64 +102,38 @@ def _train(
     data = open_data(recipe, model, accelerator, peers)
     facts = run_facts(recipe, data, accelerator)
     refuse_other_data(recipe, start, facts, is_main=accelerator.is_main_process)
-    optimizer_settings = recipe.optimizer
-    optimizer = build_optimizer(
-        model,
-        no_decay=no_decay_names(model),
-        weight_decay=optimizer_settings.weight_decay,
-        betas=(optimizer_settings.beta1, optimizer_settings.beta2),
-        eps=optimizer_settings.eps,
-        image_lr_factor=optimizer_settings.image_lr_factor,
-    )
+    optimizer = _optimizer(recipe, model)
     wrapped, wrapped_optimizer = accelerator.prepare(model, optimizer)
     if start.path is not None:
         _restore(accelerator, model, optimizer, start)
     step_settings = StepSettings(
         seed=recipe.seed,
-        clip_norm=optimizer_settings.clip_norm,
+        clip_norm=recipe.optimizer.clip_norm,
         mask_duplicates=recipe.loss.duplicates == "mask",
         rows_are=data.rows_are,
         patch_dropout=recipe.model.image.patch_dropout,
     )
     wrapped.train()
-    warm_up(
-        accelerator,
-        wrapped,
-        blank_batch(resolution=data.resolution, rows_width=data.rows_width),
-        step_settings,
-    )
+    blank = blank_batch(resolution=data.resolution, rows_width=data.rows_width)
+    warm_up(accelerator, wrapped, blank, step_settings)
     settings = _loop_settings(recipe, data.train, accelerator)
-    sampler = GlobalBatchSampler(
-        len(data.train),
-        batch_size=recipe.data.batch_size,
-        seed=recipe.seed,
-        steps=settings.steps,
-        first_step=start.state.step,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
-    workers = 0 if data.train.rows is not None else recipe.data.workers
-    loader = pair_loader(data.train, sampler, workers=workers, context_length=recipe.data.context_length)
     with ExitStack() as stack:
         monitor = None
         if accelerator.is_main_process:
             if start.path is None:
                 report_captions(data.train.store, recipe.data.context_length)
-            monitor = stack.enter_context(
-                Monitor(
-                    run_folder,
-                    steps=settings.steps,
-                    first_step=start.state.step,
-                    title=Path(recipe.output).name,
-                )
-            )
+            title, done = Path(recipe.output).name, start.state.step
+            monitor = Monitor(run_folder, steps=settings.steps, first_step=done, title=title)
+            stack.enter_context(monitor)
             if start.path is not None:
                 monitor.say(f"going on from {start.path}")
         job = Job(
             accelerator=accelerator,
             model=wrapped,
             optimizer=wrapped_optimizer,
-            batches=loader,
+            batches=_batches(
+                recipe, data.train, accelerator, first_step=start.state.step, steps=settings.steps
+            ),
             keeper=keeper,
             monitor=monitor,
             peers=peers,
@@ -168,6 +144,35 @@ def _train(
             facts=facts,
         )
         return run(job, start.state)
+
+
+def _optimizer(recipe: TrainRecipe, model: ChineseClip) -> AdamW:
+    settings = recipe.optimizer
+    return build_optimizer(
+        model,
+        no_decay=no_decay_names(model),
+        weight_decay=settings.weight_decay,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.eps,
+        image_lr_factor=settings.image_lr_factor,
+    )
+
+
+def _batches(
+    recipe: TrainRecipe, dataset: PairDataset, accelerator: Accelerator, *, first_step: int, steps: int
+) -> Iterator[PairBatch]:
+    """This process's batches; ready-made rows need no workers."""
+    sampler = GlobalBatchSampler(
+        len(dataset),
+        batch_size=recipe.data.batch_size,
+        seed=recipe.seed,
+        steps=steps,
+        first_step=first_step,
+        rank=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
+    workers = 0 if dataset.rows is not None else recipe.data.workers
+    return pair_loader(dataset, sampler, workers=workers, context_length=recipe.data.context_length)
 
 
 def _engine(recipe: TrainRecipe) -> Accelerator:
