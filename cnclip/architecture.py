@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from cnclip.errors import RecipeError
+
+Activation = Literal["quick_gelu", "gelu"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class VitArchitecture:
         heads: attention heads; divides `width`.
         patch_size: pixels; divides `resolution`.
         resolution: pixels of the square input.
+        activation: of the feed-forward layers; OpenAI's and all Chinese-CLIP towers use QuickGELU, those
+            that open_clip trained on LAION the exact GELU.
     """
 
     width: int
@@ -27,9 +31,15 @@ class VitArchitecture:
     heads: int
     patch_size: int
     resolution: int
+    activation: Activation = "quick_gelu"
 
     def __post_init__(self) -> None:
         _check_positive(self)
+        if self.activation not in get_args(Activation):
+            known = ", ".join(get_args(Activation))
+            raise RecipeError(
+                f"activation {self.activation!r} is none of {known}", where="VitArchitecture.activation"
+            )
         _check_divides(self, "heads", "width")
         _check_divides(self, "patch_size", "resolution")
 
@@ -183,9 +193,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _check_positive(part: Any) -> None:
-    """Every field but the probabilities is a positive whole number, or four of them."""
+    """Every field but probabilities and words is a positive whole number, or four of them."""
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
+        if field.type == "Activation":
+            continue
         if field.type == "float":
             good = isinstance(value, int | float) and not isinstance(value, bool)
         elif field.type == "int":

@@ -223,6 +223,7 @@ def _build_image_tower(
             patch_size=image.patch_size,
             resolution=image.resolution,
             embed_dim=embed_dim,
+            activation=image.activation,
         )
     if isinstance(image, ResNetArchitecture):
         return ModifiedResNet(

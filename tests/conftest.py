@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,15 @@ from PIL import Image, ImageDraw
 # A slow machine is no failure: nothing here asserts how long a thing takes.
 settings.register_profile("cnclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("cnclip")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stamps of verified files and downloads of the tests stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 COLOURS = {"红色": "#d22", "绿色": "#2a2", "蓝色": "#22d", "黄色": "#ec0", "紫色": "#a2a", "黑色": "#111"}
 SHAPES = {"圆": "ellipse", "方块": "rectangle", "横条": "bar", "竖条": "column"}

@@ -1,10 +1,17 @@
 """Checkpoints: our folders, cn_clip's files, Chinese BERT files; read safely and strictly."""
 
-from cnclip.checkpoints.interpolate import resize_positions
-from cnclip.checkpoints.native import load_checkpoint, read_architecture, save_checkpoint, write_model
+from cnclip.checkpoints.account import LoadAccount
+from cnclip.checkpoints.interpolate import Interpolation, resize_positions
+from cnclip.checkpoints.native import (
+    load_checkpoint,
+    load_with_account,
+    read_architecture,
+    save_checkpoint,
+    write_model,
+)
+from cnclip.checkpoints.precision import Precision
 from cnclip.checkpoints.publish import publish_checkpoint
 from cnclip.checkpoints.towers import (
-    LoadAccount,
     load_image_tower,
     load_text_tower,
     read_image_architecture,
@@ -12,10 +19,13 @@ from cnclip.checkpoints.towers import (
 )
 
 __all__ = [
+    "Interpolation",
     "LoadAccount",
+    "Precision",
     "load_checkpoint",
     "load_image_tower",
     "load_text_tower",
+    "load_with_account",
     "publish_checkpoint",
     "read_architecture",
     "read_image_architecture",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cnclip.checkpoints.detect import detect_architecture, official_name_of
 from cnclip.checkpoints.names import to_memory, to_official
+from cnclip.checkpoints.precision import Precision, round_as_cn_clip, set_precision
 from cnclip.errors import CheckpointError
 from cnclip.model import ChineseClip, ClipArchitecture
 
@@ -19,38 +20,71 @@ _logger = logging.getLogger(__name__)
 
 
 def build_model(
-    official: Mapping[str, Tensor], architecture: ClipArchitecture, *, where: Path
+    official: Mapping[str, Tensor],
+    architecture: ClipArchitecture,
+    *,
+    where: Path,
+    precision: Precision = "fp32",
+    release: Callable[[Tensor], None] = lambda tensor: None,
 ) -> ChineseClip:
-    """A float32 model in evaluation mode that holds these very tensors, without a second copy of them.
+    """A model in evaluation mode that holds these very tensors, without a second copy of them.
+
+    Args:
+        official: official name -> tensor.
+        architecture: of the model.
+        where: the file, for errors.
+        precision: the types of the weights.
+        release: gives the memory of a tensor back whose values were converted or joined.
 
     Raises:
         CheckpointError: anything missing, left over, of another shape or type, or not finite.
     """
     with torch.device("meta"):
         model = ChineseClip(architecture)
-    fitted = fit(official, to_official(model.state_dict()), where=where)
-    model.load_state_dict(to_memory(fitted), strict=True, assign=True)
+    set_precision(model, precision)
+    fitted = fit(official, to_official(model.state_dict()), where=where, release=release)
+    if precision == "cn_clip":
+        fitted = {name: _rounded(name, tensor, release) for name, tensor in fitted.items()}
+    model.load_state_dict(to_memory(fitted, release=release), strict=True, assign=True)
     return model.eval()
 
 
-def fit(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, where: Path) -> dict[str, Tensor]:
+def fit(
+    found: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    *,
+    where: Path,
+    release: Callable[[Tensor], None] = lambda tensor: None,
+) -> dict[str, Tensor]:
     """The found tensors in the expected types, in the expected order.
 
     Args:
         found: official name -> tensor of the file.
         expected: official name -> tensor of the model; only its shape and type are looked at.
         where: the file, for errors.
+        release: gives the memory of a tensor back that was converted.
 
     Raises:
         CheckpointError: anything missing, left over, of another shape or type, or not finite.
     """
     _check_names_and_shapes(found, expected, where=where)
-    fitted = {name: _as_type(name, found[name], like, where) for name, like in expected.items()}
-    check_finite(fitted, where=where)
+    fitted = {}
+    for name, like in expected.items():
+        fitted[name] = _as_type(name, found[name], like, where)
+        check_finite({name: fitted[name]}, where=where)
+        if fitted[name] is not found[name]:
+            release(found[name])
     changed = [name for name in expected if found[name].dtype != fitted[name].dtype]
     if changed:
         _logger.info("%s: %d tensors read as %s", where, len(changed), fitted[changed[0]].dtype)
     return fitted
+
+
+def _rounded(name: str, tensor: Tensor, release: Callable[[Tensor], None]) -> Tensor:
+    rounded = round_as_cn_clip(name, tensor)
+    if rounded is not tensor:
+        release(tensor)
+    return rounded
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, where: Path) -> None:

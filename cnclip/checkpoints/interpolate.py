@@ -1,28 +1,42 @@
-"""Stretch a vision transformer's position table to another picture size."""
+"""Stretch an image tower's position table to another picture size."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cnclip.errors import UnknownNameError
 
-def resize_positions(table: Tensor, tokens: int) -> Tensor:
-    """Bicubic on the square of patches with aligned corners, as cn_clip does it; the [CLS] row stays.
+Interpolation = Literal["cn_clip", "antialias"]
+
+
+def resize_positions(table: Tensor, tokens: int, interpolation: Interpolation = "cn_clip") -> Tensor:
+    """Bicubic on the square of places; the first row ([CLS], or the mean of a ResNet's pool) stays.
 
     Args:
         table: float [1 + n², W].
         tokens: 1 + m².
+        interpolation: "cn_clip" aligns the corners, as the original does; "antialias" aligns the edges and
+            filters when the table shrinks, as newer vision transformers do.
 
     Returns:
         float [1 + m², W]; the table itself where nothing changes.
+
+    Raises:
+        UnknownNameError: another interpolation.
     """
+    if interpolation not in get_args(Interpolation):
+        known = ", ".join(get_args(Interpolation))
+        raise UnknownNameError(f"interpolation={interpolation!r} is unknown", fix=f"one of: {known}")
     if len(table) == tokens:
         return table
     old, new = math.isqrt(len(table) - 1), math.isqrt(tokens - 1)
     assert old * old == len(table) - 1 and new * new == tokens - 1, "positions of a square of patches"
     grid = table[1:].float().reshape(1, old, old, -1).permute(0, 3, 1, 2)  # [1, W, n, n]
-    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=True)
+    aligned = interpolation == "cn_clip"
+    grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=aligned, antialias=not aligned)
     return torch.cat((table[:1], grid.permute(0, 2, 3, 1).flatten(0, 2).to(table.dtype)))

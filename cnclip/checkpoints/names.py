@@ -7,7 +7,7 @@ In memory the query, key and value of a text block are one matrix, so names diff
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,10 @@ from torch import Tensor
 
 from cnclip.errors import CheckpointError
 
-_IGNORED = re.compile(r"^bert\.pooler\.|\.position_ids$")
+_DROPPED = (
+    (re.compile(r"^bert\.pooler\."), "the pooler of BERT: the text feature is the [CLS] state itself"),
+    (re.compile(r"\.position_ids$"), "a table that counts 0, 1, 2 …"),
+)
 _RENAMES = (  # FlashAttention-1 and early TensorFlow spellings
     (re.compile(r"\.attn\.Wqkv\.(weight|bias)$"), r".attn.in_proj_\1"),
     (re.compile(r"\.attention\.self\.out_proj\."), ".attention.output.dense."),
@@ -24,6 +27,7 @@ _RENAMES = (  # FlashAttention-1 and early TensorFlow spellings
 )
 _JOINED = re.compile(r"^(.*\.attention\.self\.)(?:Wqkv|qkv)\.(weight|bias)$")
 _QUERY = re.compile(r"^(.*\.attention\.self\.)query\.(weight|bias)$")
+_QKV = re.compile(r"^(.*\.attention\.self\.)(query|key|value)\.(weight|bias)$")
 _IN_PROJ = re.compile(r"\.attn\.in_proj[._](weight|bias)$")
 _PARTS = ("query", "key", "value")
 
@@ -35,12 +39,12 @@ class OfficialTensors:
     Attributes:
         tensors: official name -> tensor.
         origins: official name -> name in the file.
-        ignored: names in the file of tensors that no tower uses (pooler, position ids).
+        dropped: name in the file -> why no tower uses it (pooler, position ids).
     """
 
     tensors: dict[str, Tensor]
     origins: dict[str, str]
-    ignored: tuple[str, ...]
+    dropped: dict[str, str]
 
 
 def official_tensors(tensors: Mapping[str, Tensor], *, where: str) -> OfficialTensors:
@@ -51,18 +55,19 @@ def official_tensors(tensors: Mapping[str, Tensor], *, where: str) -> OfficialTe
     """
     named: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
-    ignored = []
+    dropped: dict[str, str] = {}
     plain_bert = _is_plain_bert(tensors)
     for origin, tensor in tensors.items():
         name = _official_name(origin, plain_bert=plain_bert)
-        if _IGNORED.search(name):
-            ignored.append(origin)
+        reason = next((why for pattern, why in _DROPPED if pattern.search(name)), None)
+        if reason is not None:
+            dropped[origin] = reason
             continue
         for part, value in _split(name, tensor):
             if part in named:
                 raise CheckpointError(f"{origins[part]} and {origin} are both {part}", where=where)
             named[part], origins[part] = value, origin
-    return OfficialTensors(named, origins, tuple(ignored))
+    return OfficialTensors(named, origins, dropped)
 
 
 def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,17 +78,53 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return official
 
 
-def to_memory(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official names -> names in memory; query, key and value are joined."""
+def to_memory(
+    official: Mapping[str, Tensor], *, release: Callable[[Tensor], None] | None = None
+) -> dict[str, Tensor]:
+    """Official names -> names in memory; query, key and value are joined.
+
+    Args:
+        official: official name -> tensor.
+        release: told of each tensor whose values were copied, so that its memory can be given back.
+    """
     state: dict[str, Tensor] = {}
     for name, tensor in official.items():
         query = _QUERY.match(name)
         if query is not None:
             prefix, kind = query.groups()
-            state[f"{prefix}qkv.{kind}"] = torch.cat([official[f"{prefix}{part}.{kind}"] for part in _PARTS])
+            parts = [official[f"{prefix}{part}.{kind}"] for part in _PARTS]
+            state[f"{prefix}qkv.{kind}"] = join_rows(parts, release=release)
         elif not re.search(r"\.attention\.self\.(key|value)\.", name):
             state[_IN_PROJ.sub(r".attn.in_proj.\1", name)] = tensor
     return state
+
+
+def join_rows(parts: Sequence[Tensor], *, release: Callable[[Tensor], None] | None = None) -> Tensor:
+    """Tensors below each other: a view where they follow each other in memory already, as in our files."""
+    first = parts[0]
+    end = first.storage_offset()
+    adjacent = True
+    for part in parts:
+        adjacent &= part.is_contiguous() and part.storage_offset() == end and part.dtype == first.dtype
+        adjacent &= part.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        end += part.numel()
+    if adjacent and first.device.type != "meta":
+        rows = sum(len(part) for part in parts)
+        return first.as_strided((rows, *first.shape[1:]), first.stride(), first.storage_offset())
+    joined = torch.cat(list(parts))
+    if release is not None:
+        for part in parts:
+            release(part)
+    return joined
+
+
+def file_order(name: str) -> tuple[str, int]:
+    """Sort key of tensors in our files: by name, but query, key and value of a layer follow each other."""
+    part = _QKV.match(name)
+    if part is None:
+        return name, 0
+    prefix, which, kind = part.groups()
+    return f"{prefix}qkv.{kind}", _PARTS.index(which)
 
 
 def _is_plain_bert(names: Iterable[str]) -> bool:

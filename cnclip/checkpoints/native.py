@@ -7,47 +7,36 @@ A folder holds `model.safetensors` (official names, query, key and value apart),
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cnclip.artifacts import MANIFEST_NAME, atomic_dir, read_json, sha256_file, verify_dir, write_json
-from cnclip.checkpoints.detect import detect_architecture
+from cnclip.artifacts import atomic_dir, write_json
+from cnclip.checkpoints.account import LoadAccount
+from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture
 from cnclip.checkpoints.fitting import build_model, check_finite
-from cnclip.checkpoints.interpolate import resize_positions
-from cnclip.checkpoints.names import official_tensors, to_official
-from cnclip.checkpoints.reading import read_tensors
+from cnclip.checkpoints.interpolate import Interpolation, resize_positions
+from cnclip.checkpoints.names import to_official
+from cnclip.checkpoints.opened import (
+    ARCHITECTURE_FILE,
+    FORMAT,
+    MODEL_FILE,
+    is_native,
+    open_checkpoint,
+    read_architecture_file,
+)
+from cnclip.checkpoints.precision import Precision, check_precision
 from cnclip.checkpoints.writing import write_safetensors
-from cnclip.errors import ArtifactError, CheckpointError, RecipeError
-from cnclip.model import ChineseClip, ClipArchitecture, VitArchitecture
+from cnclip.errors import CheckpointError, RecipeError
+from cnclip.model import ChineseClip, ClipArchitecture, FeatureArchitecture, VitArchitecture
 
-MODEL_FILE = "model.safetensors"
-ARCHITECTURE_FILE = "architecture.json"
-FORMAT = 1
-_POSITIONS = "visual.positional_embedding"
-
-
-@dataclass(frozen=True)
-class OpenedCheckpoint:
-    """What a folder or a file holds, before it is put into a model.
-
-    Attributes:
-        path: as it was given.
-        tensors: official name -> tensor, mapped.
-        origins: official name -> name in the file.
-        ignored: names in the file that no tower uses.
-        architecture: what the folder says; None for a bare file.
-    """
-
-    path: Path
-    tensors: dict[str, Tensor]
-    origins: dict[str, str]
-    ignored: tuple[str, ...]
-    architecture: ClipArchitecture | None
+_VIT_POSITIONS = "visual.positional_embedding"
+_POOL_POSITIONS = "visual.attnpool.positional_embedding"
+_logger = logging.getLogger(__name__)
 
 
 def save_checkpoint(
@@ -101,24 +90,49 @@ def load_checkpoint(
     device: str | torch.device = "cpu",
     architecture: ClipArchitecture | None = None,
     resolution: int | None = None,
+    interpolation: Interpolation = "cn_clip",
+    precision: Precision = "fp32",
 ) -> ChineseClip:
-    """Load a whole model from a checkpoint folder, or from a cn_clip `.pt` or `.safetensors` file.
+    """Load a whole model from a checkpoint folder of ours or of Hugging Face, or from a weight file.
 
     Args:
         path: folder or file.
         device: where the model goes.
         architecture: what the model must be; None = what the folder or the tensors say.
-        resolution: pixels; another one than the checkpoint's stretches the position table of a
-            vision transformer.
+        resolution: pixels; another one than the checkpoint's stretches the image tower's position table.
+        interpolation: how it is stretched, see `resize_positions`.
+        precision: the type of the weights; "cn_clip" = float32 with the original's rounding to half.
 
     Returns:
-        a float32 model in evaluation mode.
+        a model in evaluation mode.
 
     Raises:
         CheckpointError: damaged, incomplete, or not of that architecture; every difference is listed.
         ArtifactError: a file of the folder differs from its manifest.
         RefusedError: the file wants code to be run.
+        UnknownNameError: no such precision or interpolation.
     """
+    return load_with_account(
+        path,
+        device=device,
+        architecture=architecture,
+        resolution=resolution,
+        interpolation=interpolation,
+        precision=precision,
+    )[0]
+
+
+def load_with_account(
+    path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    architecture: ClipArchitecture | None = None,
+    resolution: int | None = None,
+    interpolation: Interpolation = "cn_clip",
+    precision: Precision = "fp32",
+) -> tuple[ChineseClip, LoadAccount]:
+    """`load_checkpoint`, and what came from where."""
+    check_precision(precision)
     opened = open_checkpoint(path)
     if not any(name.startswith("bert.") for name in opened.tensors):
         raise CheckpointError(
@@ -137,8 +151,17 @@ def load_checkpoint(
         )
     tensors = opened.tensors
     if resolution is not None:
-        stored, tensors = _at_resolution(stored, tensors, resolution, where=str(path))
-    return build_model(tensors, stored, where=opened.path).to(device)
+        stored, tensors = _at_resolution(stored, tensors, resolution, interpolation, where=str(path))
+    model = build_model(tensors, stored, where=opened.path, precision=precision, release=opened.release)
+    account = LoadAccount(
+        source=str(path),
+        kind=opened.kind,
+        loaded={name: opened.origins[name] for name in tensors},
+        new=(),
+        dropped=opened.dropped,
+    )
+    _logger.info("%s", account)
+    return model.to(device), account
 
 
 def read_architecture(path: str | Path) -> ClipArchitecture:
@@ -150,61 +173,9 @@ def read_architecture(path: str | Path) -> ClipArchitecture:
         RefusedError: the file wants code to be run.
     """
     if is_native(Path(path)):
-        return _read_architecture_file(Path(path))
+        return read_architecture_file(Path(path))
     opened = open_checkpoint(path)
-    return detect_architecture(opened.tensors, where=str(path))
-
-
-def is_native(path: Path) -> bool:
-    """Whether a path is a checkpoint folder of ours."""
-    return (path / ARCHITECTURE_FILE).is_file() or (path / MANIFEST_NAME).is_file()
-
-
-def open_checkpoint(path: str | Path) -> OpenedCheckpoint:
-    """Open a checkpoint folder of ours (its hashes are checked) or a weight file of any known naming.
-
-    Raises:
-        CheckpointError: neither of both, or damaged.
-        ArtifactError: a file of the folder differs from its manifest.
-        RefusedError: the file wants code to be run.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise CheckpointError("no such checkpoint", where=str(path))
-    if path.is_dir() and not is_native(path):
-        raise CheckpointError(
-            f"the folder has no {ARCHITECTURE_FILE}",
-            where=str(path),
-            fix="give a checkpoint folder, or a weight file",
-        )
-    architecture, file = None, path
-    if path.is_dir():
-        architecture = _read_architecture_file(path)
-        file = path / MODEL_FILE
-        _verify(path, MODEL_FILE)
-    official = official_tensors(read_tensors(file), where=str(file))
-    return OpenedCheckpoint(path, official.tensors, official.origins, official.ignored, architecture)
-
-
-def _read_architecture_file(folder: Path) -> ClipArchitecture:
-    _verify(folder, ARCHITECTURE_FILE)
-    file = folder / ARCHITECTURE_FILE
-    value = read_json(file)
-    if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
-        raise CheckpointError("unknown checkpoint format", where=str(file), fix="upgrade cnclip")
-    try:
-        return ClipArchitecture.from_dict(value)
-    except RecipeError as error:
-        raise CheckpointError(f"not an architecture: {error.what}", where=str(file)) from None
-
-
-def _verify(folder: Path, name: str) -> None:
-    """Names and sizes of all files, and the hash of one: the optimizer's need not be read to load a model."""
-    manifest = verify_dir(folder, deep=False)
-    if name not in manifest.files:
-        raise ArtifactError(f"{name} is not in the manifest", where=str(folder))
-    if sha256_file(folder / name) != manifest.files[name][1]:
-        raise ArtifactError(f"{name} differs from its sha256", where=str(folder), fix="copy the folder again")
+    return opened.architecture or detect_architecture(opened.tensors, where=str(path))
 
 
 def _differences(stored: ClipArchitecture, asked: ClipArchitecture) -> list[str]:
@@ -224,17 +195,27 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _at_resolution(
-    architecture: ClipArchitecture, tensors: Mapping[str, Tensor], resolution: int, *, where: str
+    architecture: ClipArchitecture,
+    tensors: Mapping[str, Tensor],
+    resolution: int,
+    interpolation: Interpolation,
+    *,
+    where: str,
 ) -> tuple[ClipArchitecture, dict[str, Tensor]]:
     image = architecture.image
-    if resolution == getattr(image, "resolution", None):
-        return architecture, dict(tensors)
-    if not isinstance(image, VitArchitecture) or _POSITIONS not in tensors:
+    if isinstance(image, FeatureArchitecture):
         raise CheckpointError(
-            f"input_resolution {resolution}: only a vision transformer can change its picture size",
-            where=where,
+            f"input_resolution {resolution}: this model takes ready-made features, not pictures", where=where
         )
-    stretched = dataclasses.replace(image, resolution=resolution)
-    tokens = 1 + (resolution // image.patch_size) ** 2
-    table = resize_positions(tensors[_POSITIONS], tokens)
-    return dataclasses.replace(architecture, image=stretched), {**tensors, _POSITIONS: table}
+    if isinstance(image, VitArchitecture):
+        name, cell = _VIT_POSITIONS, image.patch_size
+    else:
+        name, cell = _POOL_POSITIONS, RESNET_STRIDE
+    if name not in tensors or resolution == image.resolution:
+        return architecture, dict(tensors)
+    try:
+        stretched = dataclasses.replace(image, resolution=resolution)
+    except RecipeError as error:
+        raise CheckpointError(f"input_resolution {resolution}: {error.what}", where=where) from None
+    table = resize_positions(tensors[name], 1 + (resolution // cell) ** 2, interpolation)
+    return dataclasses.replace(architecture, image=stretched), {**tensors, name: table}

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from cnclip.artifacts import MANIFEST_NAME, atomic_dir, verify_dir, write_json
-from cnclip.checkpoints.native import MODEL_FILE
+from cnclip.checkpoints.opened import MODEL_FILE
 from cnclip.checkpoints.writing import write_safetensors
 
 TRAINER_FOLDER = "trainer"

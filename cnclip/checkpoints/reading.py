@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import struct
 import zipfile
@@ -10,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from cnclip.checkpoints.mapping import MappedTensors, map_safetensors
 from cnclip.checkpoints.writing import aligned
 from cnclip.errors import CheckpointError, CnclipError, RefusedError
 
-MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 _DAMAGED = "copy or download the file again"
 _SAVE_PLAIN = "in the program that wrote it, save model.state_dict() alone, best as safetensors"
 _ZIP = b"PK\x03\x04"  # torch's own test; before 1.6 a file was a row of pickles, each starting with PROTO
@@ -29,6 +26,11 @@ _SIGNS_OF_DAMAGE = (  # what torch.load was seen to raise on cut and flipped fil
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of `map_tensors`."""
+    return map_tensors(path).tensors
+
+
+def map_tensors(path: Path) -> MappedTensors:
     """Name -> tensor of a `.safetensors` file, or of any file that `torch.save` wrote.
 
     The bytes are mapped, not copied, where the format allows it. A training checkpoint's `state_dict` is
@@ -44,39 +46,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError("no such weight file", where=str(path))
-    tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    if not tensors:
+    if path.suffix == ".safetensors":
+        mapped = map_safetensors(path)
+    else:
+        mapped = MappedTensors(_read_torch(path), _keep)
+    if not mapped.tensors:
         raise CheckpointError("the file holds no tensors", where=str(path))
-    return {name: _checked(name, tensor, path) for name, tensor in tensors.items()}
+    checked = {}
+    for name, tensor in mapped.tensors.items():
+        checked[name] = _checked(name, tensor, path)
+        if checked[name].data_ptr() != tensor.data_ptr():
+            mapped.release(tensor)
+    return MappedTensors(checked, mapped.release)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    _check_header(path)
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"damaged safetensors file: {error}", where=str(path), fix=_DAMAGED) from None
-
-
-def _check_header(path: Path) -> None:
-    """The library takes the last of two entries of one name; a file with two is not to be trusted."""
-    with open(path, "rb") as file:
-        prefix = file.read(8)
-        size = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else -1
-        if not 0 < size <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
-            raise CheckpointError("not a safetensors file, or a cut one", where=str(path), fix=_DAMAGED)
-        header = file.read(size)
-    try:
-        json.loads(header.decode("utf-8"), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"damaged safetensors header: {error}", where=str(path), fix=_DAMAGED) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return names
+def _keep(tensor: Tensor) -> None:
+    """What `torch.load` mapped it cannot give back."""
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:

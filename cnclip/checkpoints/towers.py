@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,19 @@ import torch
 from torch import Tensor
 
 from cnclip.artifacts import read_json
+from cnclip.checkpoints.account import LoadAccount
 from cnclip.checkpoints.detect import detect_image, detect_text
 from cnclip.checkpoints.fitting import fit
 from cnclip.checkpoints.names import official_tensors, to_memory, to_official
-from cnclip.checkpoints.native import OpenedCheckpoint, is_native, open_checkpoint
-from cnclip.checkpoints.reading import read_tensors
+from cnclip.checkpoints.opened import OpenedCheckpoint, is_native, open_checkpoint
+from cnclip.checkpoints.reading import map_tensors
 from cnclip.errors import CheckpointError
 from cnclip.model import BertArchitecture, ChineseClip, ImageArchitecture
 
 _IMAGE, _TEXT, _TEXT_PROJECTION = "visual.", "bert.", "text_projection"
+_OTHER_PART = "not a part of this tower, or asked to be skipped"
 _BERT_FILES = ("model.safetensors", "pytorch_model.bin")
 _BERT_MEANING = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "position_embedding_type": "absolute"}
-
-
-@dataclass(frozen=True)
-class LoadAccount:
-    """What came from where.
-
-    Attributes:
-        source: the folder or file.
-        loaded: official name of each tensor of the tower that was set -> its name in the file.
-        kept: official names of the tower's tensors that keep their values.
-        unused: names in the file that this tower does not want.
-    """
-
-    source: str
-    loaded: dict[str, str]
-    kept: tuple[str, ...]
-    unused: tuple[str, ...]
 
 
 def load_image_tower(model: ChineseClip, path: str | Path, *, skip: Collection[str] = ()) -> LoadAccount:
@@ -106,8 +90,17 @@ def _open_text(path: Path) -> OpenedCheckpoint:
     file = next((path / name for name in _BERT_FILES if (path / name).is_file()), None)
     if file is None:
         raise CheckpointError(f"the folder has none of {', '.join(_BERT_FILES)}", where=str(path))
-    official = official_tensors(read_tensors(file), where=str(file))
-    return OpenedCheckpoint(path, official.tensors, official.origins, official.ignored, None)
+    mapped = map_tensors(file)
+    official = official_tensors(mapped.tensors, where=str(file))
+    return OpenedCheckpoint(
+        path=path,
+        kind="Hugging Face folder",
+        tensors=official.tensors,
+        origins=official.origins,
+        dropped=official.dropped,
+        architecture=None,
+        release=mapped.release,
+    )
 
 
 def _bert_config(path: Path) -> Mapping[str, Any]:
@@ -146,9 +139,13 @@ def _load(
     _copy(state, to_memory(fitted))
     return LoadAccount(
         source=str(opened.path),
+        kind=opened.kind,
         loaded={name: opened.origins[name] for name in fitted},
-        kept=tuple(name for name in tower if name in skip),
-        unused=(*opened.ignored, *(opened.origins[name] for name in opened.tensors if name not in fitted)),
+        new=tuple(name for name in tower if name in skip),
+        dropped={
+            **opened.dropped,
+            **{opened.origins[name]: _OTHER_PART for name in opened.tensors if name not in fitted},
+        },
     )
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cnclip.checkpoints.names import file_order
+
 ALIGNMENT = 64  # bytes; what torch gives its own tensors
 _TYPES = {
     torch.float64: "F64",
@@ -32,7 +34,7 @@ def write_safetensors(tensors: Mapping[str, Tensor], path: Path) -> None:
         tensors: name -> tensor on any device.
         path: the file.
     """
-    names = sorted(tensors, key=lambda name: (_bytes(tensors[name]) % ALIGNMENT != 0, name))
+    names = sorted(tensors, key=lambda name: (_bytes(tensors[name]) % ALIGNMENT != 0, file_order(name)))
     entries, end = {}, 0
     for name in names:
         start, end = end, end + _bytes(tensors[name])

@@ -100,7 +100,7 @@ def _new_model(config: ModelConfig, seed: int, notes: list[str]) -> ChineseClip:
 
 
 def _origin(tower: str, account: LoadAccount) -> str:
-    new = f", new: {', '.join(account.kept)}" if account.kept else ""
+    new = f", new: {', '.join(account.new)}" if account.new else ""
     return f"{tower}: {len(account.loaded)} tensors from {account.source}{new}"
 
 

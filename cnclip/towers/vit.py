@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,8 +30,9 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: Literal["quick_gelu", "gelu"]) -> None:
         super().__init__()
+        self.activation = activation
         self.c_fc = nn.Linear(width, MLP_RATIO * width)
         self.c_proj = nn.Linear(MLP_RATIO * width, width)
 
@@ -39,18 +42,22 @@ class Mlp(nn.Module):
         QuickGELU x·sigmoid(1.702x) is SiLU(1.702x) / 1.702: in this form it needs no second tensor of
         width 4W in the forward pass, and keeps one less for the backward pass.
         """
-        inner = self.c_fc(hidden).mul_(QUICK_GELU)
-        inner = F.silu(inner, inplace=not saves_graph(inner)).mul_(1 / QUICK_GELU)
+        inner = self.c_fc(hidden)
+        if self.activation == "gelu":
+            inner = F.gelu(inner) if saves_graph(inner) else torch.ops.aten.gelu_(inner)
+        else:
+            inner = inner.mul_(QUICK_GELU)
+            inner = F.silu(inner, inplace=not saves_graph(inner)).mul_(1 / QUICK_GELU)
         projected: Tensor = self.c_proj(inner)
         return projected
 
 
 class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, activation: Literal["quick_gelu", "gelu"]) -> None:
         super().__init__()
         self.attn = Attention(width, heads)
         self.ln_1 = nn.LayerNorm(width)
-        self.mlp = Mlp(width)
+        self.mlp = Mlp(width, activation)
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, hidden: Tensor, first_only: bool = False) -> Tensor:
@@ -62,9 +69,11 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    def __init__(
+        self, width: int, layers: int, heads: int, activation: Literal["quick_gelu", "gelu"]
+    ) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, heads, activation) for _ in range(layers))
         self.activation_checkpointing = False
 
     def forward(self, hidden: Tensor, *, first_only: bool = False) -> Tensor:
@@ -89,10 +98,19 @@ class VisionTransformer(Tower):
         patch_size: pixels P; divides `resolution`.
         resolution: pixels R of the square input.
         embed_dim: D.
+        activation: of the feed-forward layers.
     """
 
     def __init__(
-        self, *, width: int, layers: int, heads: int, patch_size: int, resolution: int, embed_dim: int
+        self,
+        *,
+        width: int,
+        layers: int,
+        heads: int,
+        patch_size: int,
+        resolution: int,
+        embed_dim: int,
+        activation: Literal["quick_gelu", "gelu"] = "quick_gelu",
     ) -> None:
         super().__init__()
         self.patch_size = patch_size
@@ -102,7 +120,7 @@ class VisionTransformer(Tower):
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(1 + patches, width))
         self.ln_pre = nn.LayerNorm(width)
-        self.transformer = Transformer(width, layers, heads)
+        self.transformer = Transformer(width, layers, heads, activation)
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(torch.empty(width, embed_dim))
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cnclip.artifacts import read_manifest, write_manifest
-from cnclip.checkpoints import load_checkpoint, read_architecture, save_checkpoint
+from cnclip.checkpoints import Interpolation, load_checkpoint, read_architecture, save_checkpoint
 from cnclip.errors import ArtifactError, CheckpointError, CnclipError
 from cnclip.model import ChineseClip
 
@@ -164,11 +164,17 @@ def test_position_table_is_stretched_on_request(vit: ChineseClip, tmp_path: Path
     assert load_checkpoint(tmp_path / "l").architecture == larger.architecture
 
 
-def test_position_table_of_a_resnet_is_not(resnet: ChineseClip, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interpolation", ["cn_clip", "antialias"])
+def test_position_table_of_a_resnet_pool_is_stretched_too(
+    resnet: ChineseClip, tmp_path: Path, interpolation: Interpolation
+) -> None:
     save_checkpoint(resnet, tmp_path / "m")
     assert load_checkpoint(tmp_path / "m", resolution=32).architecture == resnet.architecture
-    with pytest.raises(CheckpointError, match="only a vision transformer"):
-        load_checkpoint(tmp_path / "m", resolution=64)
+    larger = load_checkpoint(tmp_path / "m", resolution=64, interpolation=interpolation)
+    assert larger.visual.attnpool.positional_embedding.shape == (1 + 4, 256)
+    assert larger.encode_image(torch.zeros(1, 3, 64, 64)).shape == (1, larger.architecture.embed_dim)
+    with pytest.raises(CheckpointError, match="multiple of 32"):
+        load_checkpoint(tmp_path / "m", resolution=48)
 
 
 def _replace_file(folder: Path, name: str, text: str) -> None:

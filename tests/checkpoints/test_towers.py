@@ -63,9 +63,9 @@ def test_image_tower_from_a_folder(fresh: ChineseClip, vit: ChineseClip, tmp_pat
     assert changed(fresh, before) == {"visual"}
     assert all(torch.equal(fresh.visual.state_dict()[n], t) for n, t in vit.visual.state_dict().items())
     assert {name: id(parameter) for name, parameter in fresh.named_parameters()} == tensors
-    assert account.loaded["visual.proj"] == "visual.proj" and account.kept == ()
-    assert "logit_scale" in account.unused and "text_projection" in account.unused
-    assert len(account.loaded) + len(account.unused) == len(to_official(vit.state_dict()))
+    assert account.loaded["visual.proj"] == "visual.proj" and account.new == ()
+    assert "logit_scale" in account.dropped and "text_projection" in account.dropped
+    assert len(account.loaded) + len(account.dropped) == len(to_official(vit.state_dict()))
 
 
 def test_text_tower_from_an_official_file(fresh: ChineseClip, vit: ChineseClip, official_file: Path) -> None:
@@ -75,7 +75,7 @@ def test_text_tower_from_an_official_file(fresh: ChineseClip, vit: ChineseClip, 
     assert torch.equal(fresh.text_projection, vit.text_projection)
     name = "bert.encoder.layer.1.attention.self.key.weight"
     assert account.loaded[name] == f"module.{name}"
-    assert "module.bert.pooler.dense.weight" in account.unused
+    assert "module.bert.pooler.dense.weight" in account.dropped
 
 
 @pytest.mark.parametrize("prefix", ["bert.", ""])
@@ -93,9 +93,9 @@ def test_text_tower_from_a_hugging_face_folder(
     account = load_text_tower(fresh, tmp_path)
     assert changed(fresh, before) == {"bert"}
     assert all(torch.equal(fresh.bert.state_dict()[n], t) for n, t in vit.bert.state_dict().items())
-    assert account.kept == ("text_projection",)
+    assert account.new == ("text_projection",)
     assert account.loaded["bert.embeddings.LayerNorm.weight"] == f"{prefix}embeddings.LayerNorm.gamma"
-    assert {"cls.predictions.bias", f"{prefix}pooler.dense.weight"} <= set(account.unused)
+    assert {"cls.predictions.bias", f"{prefix}pooler.dense.weight"} <= set(account.dropped)
     assert read_text_architecture(tmp_path) == vit.architecture.text
 
 
@@ -132,9 +132,9 @@ def test_intended_gap_is_named(fresh: ChineseClip, vit: ChineseClip, tmp_path: P
     save_checkpoint(vit, tmp_path / "m")
     before = snapshot(fresh)
     account = load_text_tower(fresh, tmp_path / "m", skip=["text_projection"])
-    assert changed(fresh, before) == {"bert"} and account.kept == ("text_projection",)
+    assert changed(fresh, before) == {"bert"} and account.new == ("text_projection",)
     account = load_image_tower(fresh, tmp_path / "m", skip={"visual.proj"})
-    assert torch.equal(fresh.visual.proj, before["visual.proj"]) and account.kept == ("visual.proj",)
+    assert torch.equal(fresh.visual.proj, before["visual.proj"]) and account.new == ("visual.proj",)
     with pytest.raises(AssertionError, match="not tensors of this tower"):
         load_image_tower(fresh, tmp_path / "m", skip=["visual.prj"])
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,11 +26,16 @@ def test_patch_product_equals_the_convolution(vit: VisionTransformer, pictures: 
     torch.testing.assert_close(embedded[1, 0], vit.class_embedding)
 
 
-def test_mlp_is_quick_gelu_with_and_without_a_graph_and_so_is_its_gradient() -> None:
-    mlp = Mlp(8).double()
+@pytest.mark.parametrize(
+    ("activation", "formula"), [("quick_gelu", lambda x: x * torch.sigmoid(1.702 * x)), ("gelu", F.gelu)]
+)
+def test_mlp_has_the_activation_with_and_without_a_graph_and_so_has_its_gradient(
+    activation: Literal["quick_gelu", "gelu"], formula: Callable[[Tensor], Tensor]
+) -> None:
+    mlp = Mlp(8, activation).double()
     hidden = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     inner = F.linear(hidden, mlp.c_fc.weight, mlp.c_fc.bias)
-    expected = F.linear(inner * torch.sigmoid(1.702 * inner), mlp.c_proj.weight, mlp.c_proj.bias)
+    expected = F.linear(formula(inner), mlp.c_proj.weight, mlp.c_proj.bias)
     got = mlp(hidden)
     torch.testing.assert_close(got, expected)
     wanted = torch.autograd.grad(expected.square().sum(), [hidden, *mlp.parameters()])
