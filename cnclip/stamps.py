@@ -27,7 +27,7 @@ def is_stamped(path: Path, sha256: str) -> bool:
     """Whether this very file, unchanged since, was stamped with `sha256`; False where nothing is known."""
     try:
         note = json.loads(_note(path).read_text(encoding="utf-8"))
-        return bool(note["file"] == _identity(os.stat(path)) and sha256 in note["verdicts"])
+        return bool(note["file"] == _identity(path.stat()) and sha256 in note["verdicts"])
     except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return False
 
@@ -43,8 +43,8 @@ def stamp(path: Path, sha256: str, *, seen: os.stat_result | None = None) -> Non
         seen: the file's status from before it was read; a file that has changed since is not stamped.
     """
     try:
-        time.sleep(max(0.0, min(_TICK_SECONDS, os.stat(path).st_ctime + _TICK_SECONDS - time.time())))
-        identity = _identity(os.stat(path))
+        time.sleep(max(0.0, min(_TICK_SECONDS, path.stat().st_ctime + _TICK_SECONDS - time.time())))
+        identity = _identity(path.stat())
         if seen is not None and _identity(seen) != identity:
             return
         note = _note(path)
@@ -53,7 +53,7 @@ def stamp(path: Path, sha256: str, *, seen: os.stat_result | None = None) -> Non
             verdicts += _verdicts(note, identity, without=sha256)
         note.parent.mkdir(parents=True, exist_ok=True)
         temporary = note.with_name(f"{note.name}.{uuid.uuid4().hex[:8]}")
-        value = {"path": os.path.abspath(path), "file": identity, "verdicts": verdicts[:_KEPT]}
+        value = {"path": str(path.absolute()), "file": identity, "verdicts": verdicts[:_KEPT]}
         temporary.write_text(json.dumps(value), encoding="utf-8")
         os.replace(temporary, note)
     except (OSError, RuntimeError, ValueError):
