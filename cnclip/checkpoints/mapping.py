@@ -62,10 +62,12 @@ def map_safetensors(path: Path) -> MappedTensors:
         if flat.data_ptr() % _TYPES[kind].itemsize:  # nothing promises alignment, and a view needs it
             flat = flat.clone()
         tensors[name] = flat.view(_TYPES[kind]).view(shape)
-    return MappedTensors(tensors, _Releaser(mapped, whole))
+    return MappedTensors(tensors, PageReleaser(mapped, whole))
 
 
-class _Releaser:
+class PageReleaser:
+    """Gives back the pages of a mapped file that a tensor fills; tensors elsewhere are left alone."""
+
     def __init__(self, mapped: mmap.mmap, whole: Tensor) -> None:
         self._mapped = mapped
         self._start = whole.data_ptr()

@@ -1,35 +1,28 @@
-"""The one table of names: what files call a tensor, its official name, and its name in memory.
+"""Names of tensors: from what a file calls them to official ones, from these to names in memory and back.
 
-Official names are those of the cn_clip files without `module.`: `visual.*` as OpenAI's, `bert.*` as BERT's.
-In memory the query, key and value of a text block are one matrix, so names differ there.
+In memory the query, key and value of a block are one matrix in both towers; official names join them in the
+image tower only, and Hugging Face's files in neither.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cnclip.checkpoints.layouts import Layout, find_layout
 from cnclip.errors import CheckpointError
 
-_DROPPED = (
-    (re.compile(r"^bert\.pooler\."), "the pooler of BERT: the text feature is the [CLS] state itself"),
-    (re.compile(r"\.position_ids$"), "a table that counts 0, 1, 2 …"),
-)
-_RENAMES = (  # FlashAttention-1 and early TensorFlow spellings
-    (re.compile(r"\.attn\.Wqkv\.(weight|bias)$"), r".attn.in_proj_\1"),
-    (re.compile(r"\.attention\.self\.out_proj\."), ".attention.output.dense."),
-    (re.compile(r"\.LayerNorm\.gamma$"), ".LayerNorm.weight"),
-    (re.compile(r"\.LayerNorm\.beta$"), ".LayerNorm.bias"),
-)
 _JOINED = re.compile(r"^(.*\.attention\.self\.)(?:Wqkv|qkv)\.(weight|bias)$")
 _QUERY = re.compile(r"^(.*\.attention\.self\.)query\.(weight|bias)$")
 _QKV = re.compile(r"^(.*\.attention\.self\.)(query|key|value)\.(weight|bias)$")
 _IN_PROJ = re.compile(r"\.attn\.in_proj[._](weight|bias)$")
 _PARTS = ("query", "key", "value")
+_APART = re.compile(r"^(visual\..*\.attn\.)q_proj\.(weight|bias)$")
+_TRANSPOSED = {"text_projection.weight": "text_projection", "visual_projection.weight": "visual.proj"}
 
 
 @dataclass(frozen=True)
@@ -38,36 +31,82 @@ class OfficialTensors:
 
     Attributes:
         tensors: official name -> tensor.
-        origins: official name -> name in the file.
+        origins: official name -> name in the file; `a.{q,k,v}_proj.b` where three were joined.
         dropped: name in the file -> why no tower uses it (pooler, position ids).
+        layout: the family of names.
     """
 
     tensors: dict[str, Tensor]
     origins: dict[str, str]
     dropped: dict[str, str]
+    layout: Layout
 
 
-def official_tensors(tensors: Mapping[str, Tensor], *, where: str) -> OfficialTensors:
-    """Translate a file's names; each name on its own, whatever the others look like.
+def official_tensors(
+    tensors: dict[str, Tensor], *, where: str, release: Callable[[Tensor], None] | None = None
+) -> OfficialTensors:
+    """Translate a file's names; `module.` is stripped from each name on its own.
+
+    Args:
+        tensors: name in the file -> tensor; emptied, so that what is joined does not live twice.
+        where: the file, for errors.
+        release: told of each tensor whose values were copied, so that its memory can be given back.
 
     Raises:
         CheckpointError: two tensors of the file mean the same.
     """
+    layout = find_layout({_plain(name) for name in tensors})
     named: dict[str, Tensor] = {}
     origins: dict[str, str] = {}
     dropped: dict[str, str] = {}
-    plain_bert = _is_plain_bert(tensors)
-    for origin, tensor in tensors.items():
-        name = _official_name(origin, plain_bert=plain_bert)
-        reason = next((why for pattern, why in _DROPPED if pattern.search(name)), None)
+    for origin in list(tensors):
+        name, tensor = _plain(origin), tensors.pop(origin)
+        if name.split(".")[0] in layout.bare:
+            name = layout.prefix + name
+        reason = next((why for pattern, why in layout.dropped if pattern.search(name)), None)
         if reason is not None:
             dropped[origin] = reason
             continue
+        for pattern, replacement in layout.renames:
+            name = pattern.sub(replacement, name)
         for part, value in _split(name, tensor):
             if part in named:
                 raise CheckpointError(f"{origins[part]} and {origin} are both {part}", where=where)
             named[part], origins[part] = value, origin
-    return OfficialTensors(named, origins, dropped)
+    _join_apart(named, origins, release)
+    _transpose(named, origins, release)
+    return OfficialTensors(named, origins, dropped, layout)
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("module.")
+
+
+def _join_apart(
+    named: dict[str, Tensor], origins: dict[str, str], release: Callable[[Tensor], None] | None
+) -> None:
+    """Query, key and value of the image tower become one matrix; where one is missing, they stay."""
+    for query in [name for name in named if _APART.match(name)]:
+        parts = [query.replace(".q_proj.", f".{letter}_proj.") for letter in "qkv"]
+        if not all(part in named and named[part].shape == named[query].shape for part in parts):
+            continue
+        joined = query.replace(".q_proj.", ".in_proj_")
+        named[joined] = join_rows([named.pop(part) for part in parts], release=release)
+        origins[joined] = origins[query].replace(".q_proj.", ".{q,k,v}_proj.")
+        for part in parts:
+            del origins[part]
+
+
+def _transpose(
+    named: dict[str, Tensor], origins: dict[str, str], release: Callable[[Tensor], None] | None
+) -> None:
+    """The matrix of a linear layer without bias is the transpose of an official projection."""
+    for linear, official in _TRANSPOSED.items():
+        if linear in named and named[linear].ndim == 2 and official not in named:
+            matrix = named.pop(linear)
+            named[official], origins[official] = matrix.T.contiguous(), origins.pop(linear)
+            if release is not None:
+                release(matrix)
 
 
 def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,20 +164,6 @@ def file_order(name: str) -> tuple[str, int]:
         return name, 0
     prefix, which, kind = part.groups()
     return f"{prefix}qkv.{kind}", _PARTS.index(which)
-
-
-def _is_plain_bert(names: Iterable[str]) -> bool:
-    """A file of a bare BERT encoder has no `bert.` before its names."""
-    return any(name.removeprefix("module.").startswith("embeddings.word_embeddings.") for name in names)
-
-
-def _official_name(origin: str, *, plain_bert: bool) -> str:
-    name = origin.removeprefix("module.")
-    if plain_bert and name.split(".")[0] in ("embeddings", "encoder", "pooler"):
-        name = f"bert.{name}"
-    for pattern, replacement in _RENAMES:
-        name = pattern.sub(replacement, name)
-    return name
 
 
 def _split(name: str, tensor: Tensor) -> list[tuple[str, Tensor]]:

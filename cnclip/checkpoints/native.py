@@ -25,6 +25,7 @@ from cnclip.checkpoints.opened import (
     ARCHITECTURE_FILE,
     FORMAT,
     MODEL_FILE,
+    check_whole,
     is_native,
     open_checkpoint,
     read_architecture_file,
@@ -134,12 +135,7 @@ def load_with_account(
     """`load_checkpoint`, and what came from where."""
     check_precision(precision)
     opened = open_checkpoint(path)
-    if not any(name.startswith("bert.") for name in opened.tensors):
-        raise CheckpointError(
-            "the checkpoint holds no text tower",
-            where=str(path),
-            fix="model.image.checkpoint=… takes an image tower",
-        )
+    check_whole(opened)
     stored = opened.architecture
     if stored is None:
         stored = architecture or detect_architecture(opened.tensors, where=str(path))
@@ -174,7 +170,8 @@ def read_architecture(path: str | Path) -> ClipArchitecture:
     """
     if is_native(Path(path)):
         return read_architecture_file(Path(path))
-    opened = open_checkpoint(path)
+    opened = open_checkpoint(path, shapes_only=True)
+    check_whole(opened)
     return opened.architecture or detect_architecture(opened.tensors, where=str(path))
 
 

@@ -1,23 +1,32 @@
-"""Open whatever holds weights: a checkpoint folder of ours, or a weight file of any known naming."""
+"""Open whatever holds weights: folders of ours, of Hugging Face and of open_clip, and weight files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import torch
 from torch import Tensor
 
 from cnclip.artifacts import MANIFEST_NAME, read_json, sha256_file, verify_dir
-from cnclip.checkpoints.names import official_tensors
+from cnclip.checkpoints import huggingface, openclip
+from cnclip.checkpoints.described import DescribedTowers
+from cnclip.checkpoints.detect import detect_embed_dim, detect_image_tower, detect_text
+from cnclip.checkpoints.hugging_config import describe_towers
+from cnclip.checkpoints.layouts import Layout
+from cnclip.checkpoints.mapping import MappedTensors
+from cnclip.checkpoints.names import OfficialTensors, official_tensors
 from cnclip.checkpoints.reading import map_tensors
 from cnclip.errors import ArtifactError, CheckpointError, RecipeError
-from cnclip.model import ClipArchitecture
+from cnclip.model import BertArchitecture, ClipArchitecture, ImageArchitecture
 from cnclip.stamps import is_stamped, stamp
 
 MODEL_FILE = "model.safetensors"
 ARCHITECTURE_FILE = "architecture.json"
 FORMAT = 1
+_IMAGE, _TEXT = "visual.", "bert."
 
 
 @dataclass(frozen=True)
@@ -27,11 +36,15 @@ class OpenedCheckpoint:
     Attributes:
         path: as it was given.
         kind: what it is, for people: "checkpoint folder", "weight file" …
-        tensors: official name -> tensor, mapped.
+        tensors: official name -> tensor, mapped where nothing had to be joined or turned.
         origins: official name -> name in the file.
         dropped: name in the file -> why no tower uses it.
-        architecture: what the folder says; None for a bare file.
+        architecture: what the folder says of the whole model; None for a bare file, or for one tower.
         release: gives the memory of a mapped tensor back, once its values have been copied elsewhere.
+        layout: the family of names.
+        image: what the folder says of its image tower.
+        text: what the folder says of its text tower.
+        embed_dim: what the folder says of the image tower's embeddings.
     """
 
     path: Path
@@ -41,45 +54,137 @@ class OpenedCheckpoint:
     dropped: dict[str, str]
     architecture: ClipArchitecture | None
     release: Callable[[Tensor], None]
+    layout: Layout
+    image: ImageArchitecture | None = None
+    text: BertArchitecture | None = None
+    embed_dim: int | None = None
 
 
 def is_native(path: Path) -> bool:
     """Whether a path is a checkpoint folder of ours."""
-    return (path / ARCHITECTURE_FILE).is_file() or (path / MANIFEST_NAME).is_file()
+    if (path / ARCHITECTURE_FILE).is_file():
+        return True
+    return (path / MANIFEST_NAME).is_file() and not (path / huggingface.CONFIG_FILE).is_file()
 
 
-def open_checkpoint(path: str | Path) -> OpenedCheckpoint:
-    """Open a checkpoint folder of ours (its hashes are checked) or a weight file of any known naming.
+def open_checkpoint(path: str | Path, *, shapes_only: bool = False) -> OpenedCheckpoint:
+    """Open a folder of ours (its hashes are checked), of Hugging Face or open_clip, or a weight file.
+
+    Args:
+        path: folder or file.
+        shapes_only: the tensors have no values (device "meta"), and nothing is copied.
 
     Raises:
-        CheckpointError: neither of both, or damaged.
+        CheckpointError: none of these, damaged, or a configuration that contradicts its tensors.
         ArtifactError: a file of the folder differs from its manifest.
         RefusedError: the file wants code to be run.
     """
     path = Path(path)
     if not path.exists():
         raise CheckpointError("no such checkpoint", where=str(path))
-    if path.is_dir() and not is_native(path):
+    if not path.is_dir():
+        mapped = map_tensors(path)
+        official = _translated(mapped, path, shapes_only)
+        return _opened(path, mapped, official, DescribedTowers(official.layout.kind))
+    if is_native(path):
+        whole = read_architecture_file(path)
+        _verify(path, MODEL_FILE)
+        mapped = map_tensors(path / MODEL_FILE)
+        described = DescribedTowers("checkpoint folder", whole, whole.image, whole.text, whole.embed_dim)
+        return _opened(path, mapped, _translated(mapped, path / MODEL_FILE, shapes_only), described)
+    if huggingface.is_hugging_face(path):
+        if (path / MANIFEST_NAME).is_file() and (path / MODEL_FILE).is_file():
+            _verify(path, MODEL_FILE)  # we wrote it
+        config = huggingface.read_config(path)
+        mapped = huggingface.map_folder(path)
+        official = _translated(mapped, path, shapes_only)
+        described = describe_towers(config, official.tensors, path / huggingface.CONFIG_FILE)
+        return _opened(path, mapped, official, described)
+    file = openclip.find_open_clip(path)
+    if file is None:
+        known = (*huggingface.WEIGHT_FILES, *openclip.WEIGHT_FILES)
         raise CheckpointError(
-            f"the folder has no {ARCHITECTURE_FILE}",
+            f"the folder has no {ARCHITECTURE_FILE}, and none of {', '.join(known)}",
             where=str(path),
             fix="give a checkpoint folder, or a weight file",
         )
-    architecture, file = None, path
-    if path.is_dir():
-        architecture = read_architecture_file(path)
-        file = path / MODEL_FILE
-        _verify(path, MODEL_FILE)
     mapped = map_tensors(file)
-    official = official_tensors(mapped.tensors, where=str(file))
+    official = _translated(mapped, file, shapes_only)
+    return _opened(path, mapped, official, openclip.describe_open_clip(path, official.tensors))
+
+
+def check_whole(opened: OpenedCheckpoint) -> None:
+    """Refuse what is not a whole model, and say what it is good for.
+
+    Raises:
+        CheckpointError: a tower is missing.
+    """
+    image = any(name.startswith(_IMAGE) for name in opened.tensors)
+    text = any(name.startswith(_TEXT) for name in opened.tensors)
+    if image and text:
+        return
+    if image or text:
+        held, lacking = ("image", "Chinese text") if image else ("text", "image")
+        raise CheckpointError(
+            f"{opened.kind}: it holds no {lacking} tower, so it is not a whole model",
+            where=str(opened.path),
+            fix=f"its {held} tower can start a model in training: model.{held}.checkpoint={opened.path}",
+        )
+    raise CheckpointError(f"{opened.kind}: it holds neither tower", where=str(opened.path))
+
+
+def require_tower(opened: OpenedCheckpoint, tower: Literal["image", "text"]) -> None:
+    """Refuse a checkpoint without that tower.
+
+    Raises:
+        CheckpointError: says what the checkpoint is.
+    """
+    if not any(name.startswith(_IMAGE if tower == "image" else _TEXT) for name in opened.tensors):
+        raise CheckpointError(f"{opened.kind}: it holds no {tower} tower", where=str(opened.path))
+
+
+def image_architecture(opened: OpenedCheckpoint) -> ImageArchitecture:
+    """The image tower: what the folder says of it, else what its tensors say.
+
+    Raises:
+        CheckpointError: no image tower there, or one of an unknown kind.
+    """
+    require_tower(opened, "image")
+    return opened.image or detect_image_tower(opened.tensors, where=str(opened.path))
+
+
+def text_architecture(opened: OpenedCheckpoint) -> BertArchitecture:
+    """The text tower, likewise.
+
+    Raises:
+        CheckpointError: no text tower there.
+    """
+    require_tower(opened, "text")
+    return opened.text or detect_text(opened.tensors, where=str(opened.path))
+
+
+def _translated(mapped: MappedTensors, file: Path, shapes_only: bool) -> OfficialTensors:
+    if not shapes_only:
+        return official_tensors(mapped.tensors, where=str(file), release=mapped.release)
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in mapped.tensors.items()}
+    return official_tensors(shapes, where=str(file))
+
+
+def _opened(
+    path: Path, mapped: MappedTensors, official: OfficialTensors, described: DescribedTowers
+) -> OpenedCheckpoint:
     return OpenedCheckpoint(
         path=path,
-        kind="checkpoint folder" if path.is_dir() else "weight file",
+        kind=described.kind,
         tensors=official.tensors,
         origins=official.origins,
         dropped=official.dropped,
-        architecture=architecture,
+        architecture=described.architecture,
         release=mapped.release,
+        layout=official.layout,
+        image=described.image,
+        text=described.text,
+        embed_dim=described.embed_dim or detect_embed_dim(official.tensors),
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnclip.checkpoints.mapping import MappedTensors, map_safetensors
+from cnclip.checkpoints.torchscript import is_torchscript, map_torchscript
 from cnclip.checkpoints.writing import aligned
 from cnclip.errors import CheckpointError, CnclipError, RefusedError
 
@@ -31,7 +32,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def map_tensors(path: Path) -> MappedTensors:
-    """Name -> tensor of a `.safetensors` file, or of any file that `torch.save` wrote.
+    """Name -> tensor of a `.safetensors` file, of a TorchScript archive, or of what `torch.save` wrote.
 
     The bytes are mapped, not copied, where the format allows it. A training checkpoint's `state_dict` is
     taken out of its wrapper; the rest of it is not read.
@@ -48,6 +49,8 @@ def map_tensors(path: Path) -> MappedTensors:
         raise CheckpointError("no such weight file", where=str(path))
     if path.suffix == ".safetensors":
         mapped = map_safetensors(path)
+    elif is_torchscript(path):
+        mapped = _read_torchscript(path)
     else:
         mapped = MappedTensors(_read_torch(path), _keep)
     if not mapped.tensors:
@@ -62,6 +65,15 @@ def map_tensors(path: Path) -> MappedTensors:
 
 def _keep(tensor: Tensor) -> None:
     """What `torch.load` mapped it cannot give back."""
+
+
+def _read_torchscript(path: Path) -> MappedTensors:
+    try:
+        return map_torchscript(path)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, *_SIGNS_OF_DAMAGE) as error:
+        raise CheckpointError(
+            f"damaged TorchScript archive: {_first_line(str(error))}", where=str(path), fix=_DAMAGED
+        ) from None
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
@@ -88,15 +100,12 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def _check_members(path: Path) -> None:
-    """Only what torch.save writes: no program, and no compressed member that unfolds without limit."""
+    """Only what torch.save writes: no compressed member that unfolds without limit."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
             packed = [m.filename for m in archive.infolist() if m.compress_type != zipfile.ZIP_STORED]
     except (zipfile.BadZipFile, *_SIGNS_OF_DAMAGE) as error:
         raise CheckpointError(f"damaged weight file: {error}", where=str(path), fix=_DAMAGED) from None
-    if any(name.endswith("/constants.pkl") for name in names):
-        raise RefusedError("a TorchScript program, not weights", where=str(path), fix=_SAVE_PLAIN)
     if packed:
         raise RefusedError(f"member {packed[0]!r} is compressed", where=str(path), fix=_SAVE_PLAIN)
 

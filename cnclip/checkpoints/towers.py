@@ -1,128 +1,156 @@
-"""Start one tower from a file: ours, cn_clip's, or for text a Hugging Face BERT or RoBERTa-wwm."""
+"""Start one tower from a folder or a file: ours, cn_clip's, OpenAI's, open_clip's or Hugging Face's."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from cnclip.artifacts import read_json
 from cnclip.checkpoints.account import LoadAccount
-from cnclip.checkpoints.detect import detect_image, detect_text
 from cnclip.checkpoints.fitting import fit
-from cnclip.checkpoints.names import official_tensors, to_memory, to_official
-from cnclip.checkpoints.opened import OpenedCheckpoint, is_native, open_checkpoint
-from cnclip.checkpoints.reading import map_tensors
+from cnclip.checkpoints.names import to_memory, to_official
+from cnclip.checkpoints.opened import (
+    OpenedCheckpoint,
+    image_architecture,
+    is_native,
+    open_checkpoint,
+    require_tower,
+    text_architecture,
+)
+from cnclip.checkpoints.vocabulary import check_vocabulary, check_word_table
 from cnclip.errors import CheckpointError
-from cnclip.model import BertArchitecture, ChineseClip, ImageArchitecture
+from cnclip.model import BertArchitecture, ChineseClip, ImageArchitecture, VitArchitecture
 
-_IMAGE, _TEXT, _TEXT_PROJECTION = "visual.", "bert.", "text_projection"
-_OTHER_PART = "not a part of this tower, or asked to be skipped"
-_BERT_FILES = ("model.safetensors", "pytorch_model.bin")
-_BERT_MEANING = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "position_embedding_type": "absolute"}
+_IMAGE, _TEXT = ("visual.",), ("bert.", "text_projection")
+_TEXT_PROJECTION, _VISUAL_PROJECTION = "text_projection", "visual.proj"
+_WORD_TABLE = "bert.embeddings.word_embeddings.weight"
+_PARTS = (
+    (("visual.",), "the image tower, which was not asked for"),
+    (("bert.", "text_projection"), "the text tower, which was not asked for"),
+    (("logit_scale",), "of the whole model, not of one tower"),
+)
+_SKIPPED = "asked to be skipped"
+_LISTED = 6  # unplanned tensors in an error
+_logger = logging.getLogger(__name__)
 
 
 def load_image_tower(model: ChineseClip, path: str | Path, *, skip: Collection[str] = ()) -> LoadAccount:
-    """Set the image tower with its projection from a checkpoint folder or file.
+    """Set the image tower with its projection from a folder or a file.
+
+    A Hugging Face `CLIPVisionModel` has no projection: that one keeps its values, and the account says so.
 
     Args:
         model: changed in place; the text tower and `logit_scale` stay.
-        path: a checkpoint folder of ours, or a file with `visual.*` names (cn_clip's, OpenAI's state dict).
+        path: a checkpoint folder of ours, a Hugging Face or open_clip folder, or a file with `visual.*` names
+            (cn_clip's, open_clip's, OpenAI's archive or state dict).
         skip: official names that keep their values, an intended gap (`visual.proj`).
 
     Raises:
-        CheckpointError: anything of the tower is missing, left over, or of another shape.
+        CheckpointError: anything of the tower is missing, left over, of another shape, or computed otherwise.
+        RefusedError: the file wants code to be run.
     """
-    return _load(model, open_checkpoint(path), prefixes=(_IMAGE,), skip=skip)
+    opened = open_checkpoint(path)
+    require_tower(opened, "image")
+    image = model.architecture.image
+    if opened.image is not None:
+        _check_same(opened, opened.image, image, ("heads", "activation"))
+    elif not opened.layout.says_activation:
+        _warn_of_activation(opened, image)
+    if opened.image is not None and not is_native(opened.path) and _VISUAL_PROJECTION not in opened.tensors:
+        skip = {*skip, _VISUAL_PROJECTION} if isinstance(image, VitArchitecture) else skip
+    return _load(model, opened, prefixes=_IMAGE, skip=skip)
 
 
 def load_text_tower(model: ChineseClip, path: str | Path, *, skip: Collection[str] = ()) -> LoadAccount:
-    """Set the text tower from a checkpoint folder or file, or from a Hugging Face BERT.
+    """Set the text tower from a folder or a file.
 
     A BERT has no text projection: that one keeps its values, and the account says so.
 
     Args:
         model: changed in place; the image tower and `logit_scale` stay.
-        path: a checkpoint folder of ours, a file with `bert.*` names, or a Hugging Face folder.
+        path: a checkpoint folder of ours, a Hugging Face folder of a Chinese BERT or of Chinese CLIP, or a
+            file with names of these.
         skip: official names that keep their values, an intended gap (`text_projection`).
 
     Raises:
-        CheckpointError: anything of the tower is missing, left over, or of another shape.
+        CheckpointError: anything of the tower is missing, left over, of another shape, computed otherwise, or
+            learned with another vocabulary.
+        RefusedError: the file wants code to be run.
     """
-    opened = _open_text(Path(path))
-    _check_bert_config(_bert_config(Path(path)), model.architecture.text, where=str(path))
+    opened = open_checkpoint(path)
+    require_tower(opened, "text")
+    _check_words(opened)
+    if opened.text is not None:
+        _check_same(opened, opened.text, model.architecture.text, ("heads",))
     if _TEXT_PROJECTION not in opened.tensors:
         skip = {*skip, _TEXT_PROJECTION}
-    return _load(model, opened, prefixes=(_TEXT, _TEXT_PROJECTION), skip=skip)
+    return _load(model, opened, prefixes=_TEXT, skip=skip)
 
 
 def read_image_architecture(path: str | Path) -> tuple[ImageArchitecture, int]:
-    """The image tower in a checkpoint folder or file, and the length of its embeddings.
+    """The image tower in a folder or a file, and the length of its embeddings.
+
+    A bare file of an English CLIP does not say whether its tower was trained with QuickGELU (OpenAI) or with
+    the exact GELU (LAION's of open_clip): QuickGELU is taken, with a warning.
 
     Raises:
-        CheckpointError: no image tower there.
+        CheckpointError: no image tower there, or it has no projection and nothing says its length.
     """
-    opened = open_checkpoint(path)
-    if opened.architecture is not None:
-        return opened.architecture.image, opened.architecture.embed_dim
-    return detect_image(opened.tensors, where=str(path))
+    opened = open_checkpoint(path, shapes_only=True)
+    image = image_architecture(opened)
+    if opened.image is None and not opened.layout.says_activation:
+        _warn_of_activation(opened, image)
+    if opened.embed_dim is None:
+        raise CheckpointError("the image tower has no projection to embeddings", where=str(path))
+    return image, opened.embed_dim
 
 
 def read_text_architecture(path: str | Path) -> BertArchitecture:
-    """The text tower in a checkpoint folder or file, or in a Hugging Face BERT folder.
+    """The text tower in a folder or a file.
 
     Raises:
-        CheckpointError: no text tower there.
+        CheckpointError: no text tower there, or one of another vocabulary than the tokenizer's.
     """
-    opened = _open_text(Path(path))
-    if opened.architecture is not None:
-        return opened.architecture.text
-    heads = _bert_config(Path(path)).get("num_attention_heads")
-    return detect_text(opened.tensors, where=str(path), heads=heads if isinstance(heads, int) else None)
+    opened = open_checkpoint(path, shapes_only=True)
+    _check_words(opened)
+    return text_architecture(opened)
 
 
-def _open_text(path: Path) -> OpenedCheckpoint:
-    if not path.is_dir() or is_native(path):
-        return open_checkpoint(path)
-    file = next((path / name for name in _BERT_FILES if (path / name).is_file()), None)
-    if file is None:
-        raise CheckpointError(f"the folder has none of {', '.join(_BERT_FILES)}", where=str(path))
-    mapped = map_tensors(file)
-    official = official_tensors(mapped.tensors, where=str(file))
-    return OpenedCheckpoint(
-        path=path,
-        kind="Hugging Face folder",
-        tensors=official.tensors,
-        origins=official.origins,
-        dropped=official.dropped,
-        architecture=None,
-        release=mapped.release,
-    )
+def _check_words(opened: OpenedCheckpoint) -> None:
+    """A folder from elsewhere may have learned with another vocabulary."""
+    if not opened.path.is_dir() or is_native(opened.path):
+        return
+    if _WORD_TABLE in opened.tensors:
+        check_word_table(len(opened.tensors[_WORD_TABLE]), where=str(opened.path))
+        check_vocabulary(opened.path)
 
 
-def _bert_config(path: Path) -> Mapping[str, Any]:
-    file = path / "config.json"
-    value = read_json(file) if path.is_dir() and not is_native(path) and file.is_file() else {}
-    if not isinstance(value, dict):
-        raise CheckpointError("not a model configuration", where=str(file))
-    return value
+def _warn_of_activation(opened: OpenedCheckpoint, image: ImageArchitecture) -> None:
+    if isinstance(image, VitArchitecture):
+        _logger.warning(
+            "%s (%s) does not say its activation; %s is taken. OpenAI's towers need quick_gelu, those that "
+            "open_clip trained on LAION gelu: give the folder with its configuration to be sure",
+            opened.path,
+            opened.kind,
+            image.activation,
+        )
 
 
-def _check_bert_config(config: Mapping[str, Any], text: BertArchitecture, *, where: str) -> None:
-    """What the tensors do not show must agree too: heads, activation, norm, positions."""
-    wanted = {"num_attention_heads": text.heads, **_BERT_MEANING}
+def _check_same(opened: OpenedCheckpoint, stored: object, model: object, keys: tuple[str, ...]) -> None:
+    """What the tensors do not show must agree too."""
     wrong = [
-        f"{key}: file {config[key]}, model {value}"
-        for key, value in wanted.items()
-        if config.get(key, value) != value
+        f"{key}: file {getattr(stored, key)}, model {getattr(model, key)}"
+        for key in keys
+        if hasattr(stored, key) and hasattr(model, key) and getattr(stored, key) != getattr(model, key)
     ]
     if wrong:
         raise CheckpointError(
-            "\n    ".join(["the folder's config.json describes another kind of text tower", *wrong]),
-            where=where,
+            "\n    ".join([f"{opened.kind}: another tower than the model's", *wrong]),
+            where=str(opened.path),
+            fix="leave out the tower's settings, so that they are taken from there",
         )
 
 
@@ -133,20 +161,42 @@ def _load(
     tower = {name: tensor for name, tensor in to_official(state).items() if name.startswith(prefixes)}
     unknown = sorted(set(skip) - set(tower))
     assert not unknown, f"{unknown} are not tensors of this tower"
+    _check_planned(opened)
     found = {n: t for n, t in opened.tensors.items() if n.startswith(prefixes) and n not in skip}
     expected = {name: tensor for name, tensor in tower.items() if name not in skip}
-    fitted = fit(found, expected, where=opened.path)
-    _copy(state, to_memory(fitted))
+    fitted = fit(found, expected, where=opened.path, release=opened.release)
+    _copy(state, to_memory(fitted, release=opened.release))
+    left = {
+        opened.origins[name]: _SKIPPED
+        if name in skip
+        else next(why for part, why in _PARTS if name.startswith(part))
+        for name in opened.tensors
+        if name not in fitted
+    }
     return LoadAccount(
         source=str(opened.path),
         kind=opened.kind,
         loaded={name: opened.origins[name] for name in fitted},
         new=tuple(name for name in tower if name in skip),
-        dropped={
-            **opened.dropped,
-            **{opened.origins[name]: _OTHER_PART for name in opened.tensors if name not in fitted},
-        },
+        dropped={**opened.dropped, **left},
     )
+
+
+def _check_planned(opened: OpenedCheckpoint) -> None:
+    """Every tensor is of a known part, or was dropped for a reason."""
+    known = tuple(prefix for prefixes, _ in _PARTS for prefix in prefixes)
+    strange = [name for name in opened.tensors if not name.startswith(known)]
+    if strange:
+        lines = [
+            f"{opened.origins[name]}: file {list(opened.tensors[name].shape)}" for name in strange[:_LISTED]
+        ]
+        if len(strange) > _LISTED:
+            lines.append(f"… and {len(strange) - _LISTED} more like these")
+        raise CheckpointError(
+            "\n    ".join([f"{opened.kind}: {len(strange)} tensors belong to no known part", *lines]),
+            where=str(opened.path),
+            fix="this is another kind of model; give one with a plain CLIP or BERT tower",
+        )
 
 
 @torch.no_grad()

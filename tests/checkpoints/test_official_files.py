@@ -176,3 +176,74 @@ def test_names_are_traced_to_the_file() -> None:
     )
     assert named.origins == {"logit_scale": "module.logit_scale"}
     assert set(named.dropped) == {"bert.pooler.dense.bias"}
+
+
+MISMATCHES: dict[str, tuple[Callable[[dict[str, Tensor]], object], list[str]]] = {
+    "shape": (
+        lambda state: state.update({"visual.proj": torch.zeros(128, 23)}),
+        ["visual.proj: file [128, 23], model [128, 24]"],
+    ),
+    "transposed": (
+        lambda state: state.update({"visual.proj": state["visual.proj"].T.contiguous()}),
+        ["visual.proj: file [24, 128], model [128, 24]"],
+    ),
+    "one axis too few": (
+        lambda state: state.update({"logit_scale": torch.ones(1)}),
+        ["logit_scale: file [1], model []"],
+    ),
+    "missing": (
+        lambda state: state.pop("bert.encoder.layer.1.output.dense.bias"),
+        ["bert.encoder.layer.1.output.dense.bias: not in the file, model [64]"],
+    ),
+    "missing key of an attention": (
+        lambda state: state.pop("bert.encoder.layer.0.attention.self.key.weight"),
+        ["bert.encoder.layer.0.attention.self.key.weight: not in the file, model [64, 64]"],
+    ),
+    "extra": (
+        lambda state: state.update({"visual.extra": torch.zeros(2, 3)}),
+        ["visual.extra: file [2, 3], not in the model"],
+    ),
+    "another layer": (
+        lambda state: state.update({"bert.encoder.layer.2.output.dense.bias": torch.zeros(64)}),
+        ["bert.encoder.layer.2.output.dense.bias: file [64], not in the model"],
+    ),
+    "type": (
+        lambda state: state.update({"visual.ln_pre.bias": torch.zeros(128, dtype=torch.int64)}),
+        ["visual.ln_pre.bias", "torch.int64", "torch.float32"],
+    ),
+    "NaN": (
+        lambda state: state["bert.encoder.layer.0.attention.self.query.bias"].fill_(float("nan")),
+        ["bert.encoder.layer.0.attention.self.query.bias", "NaN"],
+    ),
+    "infinity": (
+        lambda state: state["visual.conv1.weight"].view(-1)[7:8].fill_(float("inf")),
+        ["visual.conv1.weight", "infinity"],
+    ),
+    "renamed": (
+        lambda state: state.update({"visual.projection": state.pop("visual.proj")}),
+        [
+            "visual.proj: not in the file, model [128, 24]",
+            "visual.projection: file [128, 24], not in the model",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("mismatch", MISMATCHES)
+def test_mismatch_names_tensors_and_shapes(
+    vit: ChineseClip, official: Official, tmp_path: Path, mismatch: str
+) -> None:
+    state = {name.removeprefix("module."): tensor for name, tensor in official(vit).items()}
+    change, messages = MISMATCHES[mismatch]
+    change(state)
+    torch.save({"state_dict": state}, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(tmp_path / "m.pt", architecture=vit.architecture)
+    assert all(message in str(caught.value) for message in messages)
+    assert str(tmp_path / "m.pt") in str(caught.value) and caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("name", ["ViT-B-16", "RN50", "tiny-RN"])
+def test_wrong_architecture_names_tensors_of_both(official_file: Path, name: str) -> None:
+    with pytest.raises(CheckpointError, match=r"visual\.\S+: file \[\d+.*\], (model \[|not in the model)"):
+        load_checkpoint(official_file, architecture=ARCHITECTURES[name])
