@@ -9,6 +9,7 @@ from cnclip import available_models, load_from_name
 from cnclip.checkpoints import save_checkpoint
 from cnclip.checkpoints.names import to_official
 from cnclip.errors import CheckpointError, CnclipError, ResourceError, UnknownNameError
+from cnclip.finding import find_checkpoint, wanted_files
 from cnclip.images.transform import ImageTransform
 from cnclip.model import ARCHITECTURES, ChineseClip, ClipArchitecture, FeatureArchitecture
 from cnclip.zoo import MODELS
@@ -72,19 +73,74 @@ def test_default_folder_of_official_files_is_checkpoints(
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "clip_cn_rn50.pt").write_bytes(b"<html>")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match=r"checkpoints/clip_cn_rn50\.pt"):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # else the damaged file would be fetched again
+    with pytest.raises(ResourceError) as caught:
         load_from_name("RN50", device="cpu")
+    assert "clip_cn_rn50.pt of OFA-Sys/chinese-clip-rn50 is damaged" in str(caught.value)
+    assert "into checkpoints by hand" in str(caught.value)
 
 
 def test_no_network_says_which_file_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ResourceError) as caught:
         load_from_name("ViT-H-14", device="cpu", download_root=tmp_path)
     assert "clip_cn_vit-h-14.pt" in str(caught.value) and str(tmp_path) in str(caught.value)
     assert "HF_ENDPOINT" in str(caught.value)
     assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match="no such checkpoint: checkpoints/none"):
+        find_checkpoint("checkpoints/none")
+
+
+@pytest.mark.parametrize(
+    ("files", "chosen"),
+    [
+        (
+            ["README.md", "architecture.json", "model.safetensors", "MANIFEST.json", "trainer/state.json"],
+            ["README.md", "architecture.json", "model.safetensors", "MANIFEST.json"],
+        ),
+        (
+            ["clip_cn_vit-b-16.pt", "config.json", "pytorch_model.bin", "vocab.txt", "README.md"],
+            ["pytorch_model.bin", "config.json", "vocab.txt"],
+        ),
+        (
+            ["config.json", "pytorch_model.bin", "model.safetensors", "tf_model.h5", "vocab.txt"],
+            ["model.safetensors", "config.json", "vocab.txt"],
+        ),
+        (
+            [
+                "config.json",
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+                "model.safetensors.index.json",
+                "pytorch_model-00001-of-00001.bin",
+            ],
+            [
+                "model.safetensors.index.json",
+                "model-00001-of-00002.safetensors",
+                "model-00002-of-00002.safetensors",
+                "config.json",
+            ],
+        ),
+        (["README.md", "模型.safetensors"], ["模型.safetensors"]),
+        (
+            ["open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"],
+            ["open_clip_model.safetensors", "open_clip_config.json"],
+        ),
+        (["a.pt", "b.pt"], []),
+        (["README.md"], []),
+    ],
+)
+def test_of_a_repository_those_files_are_fetched_that_make_a_model(
+    files: list[str], chosen: list[str]
+) -> None:
+    assert wanted_files(files) == chosen
 
 
 def test_other_towers_than_asked_for_are_refused(folder: Path) -> None:

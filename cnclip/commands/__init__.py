@@ -54,6 +54,48 @@ def _eval_zeroshot(argv: list[str]) -> int:
     return _call(zeroshot, argv, "eval zeroshot")
 
 
+def _model_convert(argv: list[str]) -> int:
+    from cnclip.commands.model_convert import convert
+
+    return _call(convert, argv, "model convert")
+
+
+def _model_show(argv: list[str]) -> int:
+    from cnclip.commands.model import show
+
+    return _call(show, argv, "model show")
+
+
+def _model_diff(argv: list[str]) -> int:
+    from cnclip.commands.model import diff
+
+    return _call(diff, argv, "model diff")
+
+
+def _model_list(argv: list[str]) -> int:
+    from cnclip.commands.model import list_models
+
+    return _call(list_models, argv, "model list")
+
+
+def _model_download(argv: list[str]) -> int:
+    from cnclip.commands.model_hub import download
+
+    return _call(download, argv, "model download")
+
+
+def _model_push(argv: list[str]) -> int:
+    from cnclip.commands.model_hub import push
+
+    return _call(push, argv, "model push")
+
+
+def _model_export(argv: list[str]) -> int:
+    from cnclip.commands.export import export
+
+    return _call(export, argv, "model export")
+
+
 def _quickstart(argv: list[str]) -> int:
     from cnclip.commands.quickstart import quickstart
 
@@ -67,6 +109,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "train": ("a recipe -> a model", _train),
     "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
     "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),
+    "model convert": ("weights in and out, with a parity check", _model_convert),
+    "model show": ("what a checkpoint is", _model_show),
+    "model diff": ("how far training moved each layer", _model_diff),
+    "model list": ("official models and local checkpoints", _model_list),
+    "model download": ("official weights, verified", _model_download),
+    "model push": ("a checkpoint and its card to the hub", _model_push),
+    "model export": ("ONNX graphs of both towers", _model_export),
     "quickstart": ("the whole road on the bundled emoji (in a clone)", _quickstart),
 }
 

@@ -77,6 +77,7 @@ def open_subject(checkpoint: str, device: str) -> Subject:
     start = time.perf_counter()
     model, transform = load_from_name(checkpoint, device=None if device == "auto" else device)
     towers: dict[Kind, str] = {kind: tower_fingerprint(model, kind) for kind in ("image", "text")}
+    model.pack_for_inference()
     return Subject(checkpoint, model, transform, towers, {"load": round(time.perf_counter() - start, 3)})
 
 

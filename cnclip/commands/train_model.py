@@ -18,6 +18,7 @@ from cnclip.checkpoints import (
 )
 from cnclip.config.recipe import ImageTowerConfig, ModelConfig, TextTowerConfig, TrainRecipe
 from cnclip.errors import RecipeError, UnknownNameError
+from cnclip.finding import find_checkpoint
 from cnclip.model import (
     ARCHITECTURES,
     BertArchitecture,
@@ -30,7 +31,6 @@ from cnclip.model import (
 )
 from cnclip.towers.features import FeatureProjection
 from cnclip.towers.lock import lock_tower
-from cnclip.zoo import MODELS, load_from_name
 
 
 def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseClip, list[str]]:
@@ -42,17 +42,12 @@ def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseC
     Raises:
         RecipeError: sections that contradict each other, or a tower that is locked before it has learned.
     """
-    config, notes = recipe.model, list[str]()
-    _refuse_contradictions(config)
+    _refuse_contradictions(recipe.model)
+    config, notes = _with_local_files(recipe.model), list[str]()
     if resume_from is not None:
         model = load_checkpoint(resume_from)
     elif config.checkpoint is not None:
-        named = config.checkpoint in MODELS
-        model = (
-            load_from_name(config.checkpoint, device="cpu")[0]
-            if named
-            else load_checkpoint(config.checkpoint)
-        )
+        model = load_checkpoint(config.checkpoint)
         notes.append(f"both towers: from {config.checkpoint}")
     else:
         model = _new_model(config, recipe.seed, notes)
@@ -62,6 +57,20 @@ def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseC
     model.set_grad_checkpointing(config.activation_checkpointing)
     _into_own_memory(model)
     return model, notes
+
+
+def _with_local_files(config: ModelConfig) -> ModelConfig:
+    """Official names and repositories of the hub become files on this machine, downloaded where need be."""
+    return replace(
+        config,
+        checkpoint=_local_file(config.checkpoint),
+        image=replace(config.image, checkpoint=_local_file(config.image.checkpoint)),
+        text=replace(config.text, checkpoint=_local_file(config.text.checkpoint)),
+    )
+
+
+def _local_file(name: str | None) -> str | None:
+    return None if name is None else str(find_checkpoint(name))
 
 
 def _refuse_contradictions(config: ModelConfig) -> None:

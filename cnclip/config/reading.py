@@ -100,7 +100,7 @@ def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) 
         print(re.sub(r"--[a-z_]+", lambda option: option[0].replace("_", "-"), parser.format_help()))
         raise SystemExit(0)
     try:
-        parsed = parser.parse_args([_with_underscores(word) for word in argv])
+        parsed = parser.parse_args(_with_values(function, [_with_underscores(word) for word in argv]))
     except (ArgumentError, TypeError, ValueError) as error:
         raise _readable(error, prog) from None
     return {name: parsed[name] for name in inspect.signature(function).parameters}
@@ -124,6 +124,16 @@ def _with_underscores(word: str) -> str:
     """`--on-bad=skip` -> `--on_bad=skip`; any other word as it is."""
     name, equals, value = word.partition("=")
     return name.replace("-", "_").replace("__", "--", 1) + equals + value if word.startswith("--") else word
+
+
+def _with_values(function: Callable[..., int], words: list[str]) -> list[str]:
+    """`--strip` -> `--strip=true` for options that are true or false, where no value follows."""
+    hints = get_type_hints(function)
+    flags = {f"--{name}" for name, kind in hints.items() if kind is bool}
+    return [
+        f"{word}=true" if word in flags and words[place : place + 1] not in (["true"], ["false"]) else word
+        for place, word in enumerate(words, start=1)
+    ]
 
 
 def _prose(function: Callable[..., int]) -> str:

@@ -17,7 +17,8 @@ class ImageTowerConfig:
         heads: attention heads; 0 = width / 64 (vit), width · 32 / 64 (resnet).
         patch_size: pixels (vit).
         resolution: pixels of the square input.
-        checkpoint: folder or file to take the image tower from; its shape then comes from there.
+        checkpoint: folder, file (ours, cn_clip's, OpenAI's, open_clip's, a Hugging Face CLIP), owner/name on
+            the hub to take the image tower from; its shape then comes from there.
         locked: keep every weight of it as it is (LiT); features as wide as embed_dim are then the embeddings.
         patch_dropout: share of patches left out in training (FLIP, vit only).
     """
@@ -43,7 +44,8 @@ class TextTowerConfig:
         heads: attention heads.
         intermediate: width of the feed-forward layer.
         dropout: for hidden states and attention alike; with model.checkpoint as saved there.
-        checkpoint: folder or file (ours, cn_clip's, a Hugging Face BERT) to take the text tower from.
+        checkpoint: folder, file (ours, cn_clip's, a Hugging Face BERT) or owner/name on the hub
+            (hfl/chinese-roberta-wwm-ext) to take the text tower from; its shape then comes from there.
         locked: keep every weight of it as it is.
     """
 
@@ -63,8 +65,8 @@ class ModelConfig:
     Attributes:
         name: an official architecture (ViT-B-16 …) in place of the two tower sections' shapes.
         embed_dim: length of an embedding.
-        checkpoint: a whole model to start from (stage 2: stage 1's folder; or an official name, which is
-            downloaded); the shapes come from there.
+        checkpoint: a whole model to start from (stage 2: stage 1's folder; or an official name, or owner/name
+            on the hub, which is downloaded); the shapes come from there.
         image: the image tower.
         text: the text tower.
         logit_scale: value of the temperature's inverse at the start, before the logarithm.

@@ -140,7 +140,7 @@ def test_ready_made_features_train_without_pictures(shapes_store: Path, tmp_path
         "model.image.kind=features",
         "model.image.width=12",
         f"data.features={tmp_path}/f.npz",
-        "schedule.epochs=30",
+        "schedule.epochs=40",
         f"data.valid={shapes_store}",
     )
     assert train(made) == 0
