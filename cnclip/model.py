@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from cnclip.errors import RecipeError
 from cnclip.text.wordpiece import PAD_ID
 from cnclip.towers.bert import BertTower, trim_padding
 from cnclip.towers.features import FeatureProjection
+from cnclip.towers.packed import can_pack, pack_linears
 from cnclip.towers.resnet import ModifiedResNet
 from cnclip.towers.vit import VisionTransformer
 
@@ -153,9 +154,10 @@ class ChineseClip(nn.Module):
             CnclipError: more tokens than the position table has rows.
         """
         mask: Tensor | None = token_ids != PAD_ID if attention_mask is None else attention_mask.bool()
-        if mask is not None and _may_look_at(token_ids):
+        looked = mask is not None and _may_look_at(token_ids)
+        if mask is not None and looked:
             token_ids, mask = trim_padding(token_ids, mask)
-        features: Tensor = self.bert(token_ids, mask) @ self.text_projection
+        features: Tensor = self.bert(token_ids, mask, skip_padding=looked) @ self.text_projection
         return features
 
     def get_similarity(self, image: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
@@ -198,6 +200,20 @@ class ChineseClip(nn.Module):
             image_embeddings = unit_rows(features)
         text = None if token_ids is None else unit_rows(self.encode_text(token_ids, attention_mask))
         return PairEmbeddings(image=image_embeddings, text=text, logit_scale=self.logit_scale.exp())
+
+    def pack_for_inference(self) -> Self:
+        """Bring the weights into the layout that the CPU multiplies fastest, in place.
+
+        Features stay equal up to rounding; the model can no longer be trained or saved. On other devices, and
+        in types that the CPU's library does not know, nothing changes.
+
+        Returns:
+            the model itself.
+        """
+        self.eval().requires_grad_(False)
+        if can_pack(self.dtype, self.text_projection.device):
+            pack_linears(self)
+        return self
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks of both transformers in the backward pass; a ResNet tower stays as it is."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cnclip.errors import CnclipError
-from cnclip.towers.attention import attend
+from cnclip.towers.attention import Rows, attend, attend_rows
 from cnclip.towers.tower import Tower, saves_graph
 
 LAYER_NORM_EPS = 1e-12
 INITIALIZER_STD = 0.02
+Padding: TypeAlias = Tensor | Rows | None  # a mask bool [B, 1, 1, T], rows without padding, or no padding
 
 
 class Embeddings(nn.Module):
@@ -23,8 +26,8 @@ class Embeddings(nn.Module):
         self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS)
 
-    def forward(self, token_ids: Tensor) -> Tensor:
-        """int64 [B, T] -> float [B, T, H]; positions count from 0, every token is of type 0."""
+    def forward(self, token_ids: Tensor, rows: Rows | None = None) -> Tensor:
+        """int64 [B, T] -> float [B, T, H], or [N, H] of the real tokens; every token is of type 0."""
         length, positions = token_ids.shape[1], self.position_embeddings.weight
         if length > len(positions):
             raise CnclipError(
@@ -32,6 +35,8 @@ class Embeddings(nn.Module):
                 fix=f"tokenize with context_length at most {len(positions)}",
             )
         places = positions[:length] + self.token_type_embeddings.weight[0]
+        if rows is not None:
+            token_ids, places = token_ids.flatten()[rows.places], places[rows.places % length]
         normed: Tensor = self.LayerNorm(self.word_embeddings(token_ids) + places)
         return normed
 
@@ -43,9 +48,11 @@ class SelfAttention(nn.Module):
         self.dropout = dropout
         self.qkv = nn.Linear(hidden, 3 * hidden)
 
-    def forward(self, states: Tensor, mask: Tensor | None, *, first_only: bool) -> Tensor:
+    def forward(self, states: Tensor, padding: Padding, *, first_only: bool) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        return attend(states, self.qkv, self.heads, mask=mask, dropout=dropout, first_only=first_only)
+        if isinstance(padding, Rows):
+            return attend_rows(states, self.qkv, self.heads, padding, dropout=dropout, first_only=first_only)
+        return attend(states, self.qkv, self.heads, mask=padding, dropout=dropout, first_only=first_only)
 
 
 class Output(nn.Module):
@@ -68,9 +75,11 @@ class Attention(nn.Module):
         self.self = SelfAttention(hidden, heads, attention_dropout)
         self.output = Output(hidden, hidden, dropout)
 
-    def forward(self, states: Tensor, mask: Tensor | None, *, first_only: bool) -> Tensor:
-        attended = self.self(states, mask, first_only=first_only)
-        joined: Tensor = self.output(attended, states[:, :1] if first_only else states)
+    def forward(self, states: Tensor, padding: Padding, *, first_only: bool) -> Tensor:
+        attended = self.self(states, padding, first_only=first_only)
+        if first_only:
+            states = states[padding.firsts] if isinstance(padding, Rows) else states[:, :1]
+        joined: Tensor = self.output(attended, states)
         return joined
 
 
@@ -93,9 +102,9 @@ class Layer(nn.Module):
         self.intermediate = Intermediate(hidden, intermediate)
         self.output = Output(intermediate, hidden, dropout)
 
-    def forward(self, states: Tensor, mask: Tensor | None, first_only: bool = False) -> Tensor:
-        """[B, T, H] -> [B, T or 1, H]."""
-        attended = self.attention(states, mask, first_only=first_only)
+    def forward(self, states: Tensor, padding: Padding, first_only: bool = False) -> Tensor:
+        """[B, T, H] -> [B, T or 1, H]; [N, H] -> [N or B, H] for rows without padding."""
+        attended = self.attention(states, padding, first_only=first_only)
         output: Tensor = self.output(self.intermediate(attended), attended)
         return output
 
@@ -106,15 +115,15 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(layers)
         self.activation_checkpointing = False
 
-    def forward(self, states: Tensor, mask: Tensor | None, *, first_only: bool) -> Tensor:
-        """[B, T, H] -> [B, T or 1, H]."""
+    def forward(self, states: Tensor, padding: Padding, *, first_only: bool) -> Tensor:
+        """[B, T, H] -> [B, T or 1, H]; [N, H] -> [N or B, H] for rows without padding."""
         last = len(self.layer) - 1
         for index, layer in enumerate(self.layer):
             only = first_only and index == last
             if self.activation_checkpointing and torch.is_grad_enabled():
-                states = checkpoint(layer, states, mask, only, use_reentrant=False)
+                states = checkpoint(layer, states, padding, only, use_reentrant=False)
             else:
-                states = layer(states, mask, only)
+                states = layer(states, padding, only)
         return states
 
 
@@ -164,16 +173,25 @@ class BertTower(Tower):
             ]
         )
 
-    def forward(self, token_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, token_ids: Tensor, attention_mask: Tensor | None = None, *, skip_padding: bool = False
+    ) -> Tensor:
         """The last hidden state of the first token ([CLS]).
 
         Args:
             token_ids: int64 [B, T].
             attention_mask: bool [B, T], True on real tokens; None where there is no padding.
+            skip_padding: compute nothing for padding but its place in the attention. It asks the device how
+                many tokens there are, so use it where waiting costs nothing.
 
         Returns:
             float [B, H].
         """
+        if skip_padding and attention_mask is not None and bool(attention_mask[:, 0].all()):
+            rows = real_rows(attention_mask)
+            states = self.dropout(self.embeddings(token_ids, rows))
+            features: Tensor = self.encoder(states, rows, first_only=True)
+            return features
         return self._encode(token_ids, attention_mask, first_only=True)[:, 0]
 
     def tokens(self, token_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -194,6 +212,14 @@ class BertTower(Tower):
                 nn.init.normal_(module.weight, std=INITIALIZER_STD, generator=generator)
                 if isinstance(module, nn.Linear):
                     nn.init.zeros_(module.bias)
+
+
+def real_rows(attention_mask: Tensor) -> Rows:
+    """Where the real tokens lie: bool [B, T] with a real token at the start of each row."""
+    mask = attention_mask.bool()
+    firsts = mask.sum(1).cumsum(0).roll(1)
+    firsts[0] = 0
+    return Rows(mask.flatten().nonzero()[:, 0], firsts, mask[:, None, None, :])
 
 
 def trim_padding(token_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor | None]:

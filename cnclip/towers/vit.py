@@ -42,14 +42,24 @@ class Mlp(nn.Module):
         QuickGELU x·sigmoid(1.702x) is SiLU(1.702x) / 1.702: in this form it needs no second tensor of
         width 4W in the forward pass, and keeps one less for the backward pass.
         """
-        inner = self.c_fc(hidden)
         if self.activation == "gelu":
+            inner = self.c_fc(hidden)
             inner = F.gelu(inner) if saves_graph(inner) else torch.ops.aten.gelu_(inner)
-        else:
-            inner = inner.mul_(QUICK_GELU)
-            inner = F.silu(inner, inplace=not saves_graph(inner)).mul_(1 / QUICK_GELU)
-        projected: Tensor = self.c_proj(inner)
-        return projected
+            projected: Tensor = self.c_proj(inner)
+            return projected
+        inner = _product(hidden, self.c_fc, QUICK_GELU, bias_scale=QUICK_GELU)
+        inner = F.silu(inner, inplace=not saves_graph(inner))
+        return _product(inner, self.c_proj, 1 / QUICK_GELU, bias_scale=1.0)
+
+
+def _product(rows: Tensor, linear: nn.Linear, scale: float, *, bias_scale: float) -> Tensor:
+    """scale·rows·Wᵀ + bias_scale·bias: the matrix product takes the scale along for nothing."""
+    if type(linear) is not nn.Linear:  # an adapter's parts take no scale
+        outputs: Tensor = linear(rows * scale) if bias_scale == 1.0 else linear(rows) * scale
+        return outputs
+    bias = linear.bias if bias_scale == 1.0 else linear.bias * bias_scale
+    flat = torch.addmm(bias, rows.flatten(0, -2), linear.weight.t(), alpha=scale)
+    return flat.view(*rows.shape[:-1], -1)
 
 
 class Block(nn.Module):

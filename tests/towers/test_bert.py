@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from cnclip.errors import CnclipError
@@ -32,6 +34,36 @@ def test_no_mask_is_left_where_no_row_has_padding() -> None:
     assert trimmed.tolist() == [[1, 5, 2], [1, 6, 2]] and mask is None
     trimmed, mask = trim_padding(torch.zeros(2, 4, dtype=torch.long), torch.zeros(2, 4, dtype=torch.bool))
     assert trimmed.shape == (2, 1) and mask is not None
+
+
+@given(
+    st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4), st.integers(0, 2**31)
+)
+def test_skipping_the_padding_gives_the_same_features(masks: list[list[bool]], seed: int) -> None:
+    tower = BertTower(hidden=32, layers=2, heads=4, intermediate=64, vocab_size=50, max_positions=12).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        tower.init_weights(generator)
+        mask = torch.tensor([[True, *row] for row in masks])  # holes inside a row are allowed
+        token_ids = torch.randint(1, 50, mask.shape, generator=generator)
+        skipped, dense = tower(token_ids, mask, skip_padding=True), tower(token_ids, mask)
+    torch.testing.assert_close(skipped, dense, atol=2e-6, rtol=1e-5)
+
+
+def test_skipping_the_padding_gives_the_same_gradients(bert: BertTower, token_ids: Tensor) -> None:
+    gradients = []
+    for skip_padding in (False, True):
+        bert.double().zero_grad()
+        bert(token_ids, token_ids != 0, skip_padding=skip_padding).square().sum().backward()
+        gradients.append({name: parameter.grad.clone() for name, parameter in bert.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
+
+def test_row_without_its_first_token_is_computed_with_its_padding(bert: BertTower, token_ids: Tensor) -> None:
+    mask = token_ids != 0
+    mask[1, 0] = False
+    assert torch.equal(bert(token_ids, mask, skip_padding=True), bert(token_ids, mask))
 
 
 def test_without_the_mask_padding_would_count(bert: BertTower, token_ids: Tensor) -> None:
