@@ -54,10 +54,17 @@ def decode_image(data: bytes, *, name: str = "image") -> Image.Image:
     return to_rgb(open_image(data, name=name), name=name)
 
 
-def open_image(data: bytes, *, name: str = "image") -> Image.Image:
+def open_image(data: bytes, *, name: str = "image", least_side: int | None = None) -> Image.Image:
     """Decode a file's bytes, keeping the file's own mode and orientation; first frame only.
 
-    Args and errors are those of `decode_image`.
+    Args:
+        data: a whole image file.
+        name: file name or id, for the error message.
+        least_side: pixels; a JPEG may then come out at 1/2, 1/4 or 1/8 of its size, which is cheaper, with
+            neither side below this. The limits hold for the size in the file.
+
+    Raises:
+        ImageError: as `decode_image`.
     """
     if not data:
         raise ImageError("the image is empty (0 bytes)", where=name, fix=_REPLACE)
@@ -65,6 +72,9 @@ def open_image(data: bytes, *, name: str = "image") -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=IMAGE_FORMATS)
     except Exception as error:
         raise _refusal(error, data, name) from error
+    _check_size(image, name)
+    if least_side is not None:
+        image.draft(None, (least_side, least_side))
     return _loaded(image, name, data)
 
 
@@ -94,6 +104,15 @@ def to_rgb(image: Image.Image, *, name: str = "image") -> Image.Image:
 
 def _loaded(image: Image.Image, name: str, data: bytes = b"") -> Image.Image:
     """The decoded image; its size is checked first, while only the header has been read."""
+    _check_size(image, name)
+    try:
+        image.load()
+    except Exception as error:
+        raise _refusal(error, data, name) from error
+    return image
+
+
+def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ImageError(
@@ -104,11 +123,6 @@ def _loaded(image: Image.Image, name: str, data: bytes = b"") -> Image.Image:
         )
     if min(width, height) < 1:
         raise ImageError(f"the image is empty: {width}x{height} pixels", where=name, fix=_REPLACE)
-    try:
-        image.load()
-    except Exception as error:
-        raise _refusal(error, data, name) from error
-    return image
 
 
 def _refusal(error: Exception, data: bytes, name: str) -> ImageError:

@@ -105,15 +105,20 @@ def image_transform(image_size: int = 224, *, compat: Compatibility = "cnclip") 
         RecipeError: image_size is not a whole number from 1 to 4096.
         UnknownNameError: another value of `compat`.
     """
+    check_image_size(image_size)
+    if compat not in get_args(Compatibility):
+        known = ", ".join(get_args(Compatibility))
+        raise UnknownNameError(f"compat={compat!r} is unknown", fix=f"one of: {known}")
+    return ImageTransform(image_size, compat)
+
+
+def check_image_size(image_size: int) -> None:
+    """Refuse sizes that are no whole number from 1 to 4096: RecipeError."""
     if type(image_size) is not int or not 1 <= image_size <= _MAX_IMAGE_SIZE:
         raise RecipeError(
             f"image_size is {image_size!r}; it must be a whole number from 1 to {_MAX_IMAGE_SIZE}",
             fix="image_size=224",
         )
-    if compat not in get_args(Compatibility):
-        known = ", ".join(get_args(Compatibility))
-        raise UnknownNameError(f"compat={compat!r} is unknown", fix=f"one of: {known}")
-    return ImageTransform(image_size, compat)
 
 
 def normalize_pixels(pixels: Tensor) -> Tensor:

