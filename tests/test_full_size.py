@@ -8,10 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
+from transformers import ChineseCLIPModel
 
 from cnclip import load_from_name, tokenize
 from cnclip.checkpoints.names import to_official
+from cnclip.checkpoints.official import write_official
+from cnclip.checkpoints.to_huggingface import write_hugging_face
 from cnclip.model import ARCHITECTURES, ChineseClip
 
 BYTES_ALLOWED = 24e9
@@ -44,3 +48,32 @@ def test_official_vit_b_16_is_loaded_trained_two_steps_saved_and_used(
         image, text = after.encode_image(pixels), after.encode_text(tokenize(["红色的方块", "蓝色的圆"]))
     assert image.shape == (1, 512) and text.shape == (2, 512)
     assert torch.isfinite(image).all() and torch.isfinite(text).all()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["ViT-B-32", "ViT-B-16", "ViT-L-14", "ViT-L-14-336", "ViT-H-14"])
+def test_official_file_gives_the_features_that_transformers_computes_from_its_folder(
+    name: str, tmp_path: Path
+) -> None:
+    write_official(ChineseClip(ARCHITECTURES[name], seed=3), tmp_path / "random.pt")
+    ours, _ = load_from_name(tmp_path / "random.pt", device="cpu")
+    assert ours.architecture == ARCHITECTURES[name]
+    write_hugging_face(ours, tmp_path)
+    theirs = ChineseCLIPModel.from_pretrained(tmp_path).eval()
+    size = ours.architecture.image.resolution
+    pixels = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    token_ids = tokenize(["杰尼龟", "妙蛙种子在草地上晒太阳", "小火龙", "皮卡丘"])
+    with torch.inference_mode():
+        states = theirs.text_model(input_ids=token_ids, attention_mask=(token_ids != 0).long())
+        pairs = {
+            "image": (
+                ours.encode_image(pixels),
+                theirs.visual_projection(theirs.vision_model(pixel_values=pixels).pooler_output),
+            ),
+            "text": (ours.encode_text(token_ids), theirs.text_projection(states.last_hidden_state[:, 0])),
+        }
+    for side, (one, other) in pairs.items():
+        largest = float((one - other).abs().max())
+        relative = float((one - other).norm() / other.norm())
+        print(f"{name} {side}: max |difference| {largest:.2e}, relative {relative:.2e}")
+        assert relative < 1e-5

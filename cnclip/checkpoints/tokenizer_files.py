@@ -11,7 +11,7 @@ from cnclip.artifacts import write_json
 from cnclip.text.wordpiece import CLS_ID, PAD_ID, SEP_ID, UNK_ID, vocabulary
 
 _SPECIAL = {"[PAD]": PAD_ID, "[UNK]": UNK_ID, "[CLS]": CLS_ID, "[SEP]": SEP_ID, "[MASK]": 103}
-_MAX_WORD_CHARACTERS = 100  # transformers' BertTokenizer sets it so, whatever the file says
+MAX_WORD_CHARACTERS = 100  # transformers' BertTokenizer sets it so, whatever the file says
 
 
 def write_tokenizer(folder: Path, context_length: int) -> None:
@@ -74,7 +74,7 @@ def _tokenizer(vocab: Mapping[str, int]) -> dict[str, Any]:
             "type": "WordPiece",
             "unk_token": "[UNK]",
             "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": _MAX_WORD_CHARACTERS,
+            "max_input_chars_per_word": MAX_WORD_CHARACTERS,
             "vocab": dict(vocab),
         },
     }

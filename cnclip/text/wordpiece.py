@@ -29,7 +29,7 @@ MAX_CONTEXT_LENGTH = 512  # rows of BERT's position table
 
 _VOCAB_FILE = Path(__file__).with_name("vocab.txt")
 _VOCAB_SHA256 = "45bbac6b341c319adc98a532532882e91a9cefc0329aa57bac9ae761c27b291c"
-_MAX_WORD_CHARACTERS = 200  # longer words are one [UNK]
+MAX_WORD_CHARACTERS = 200  # longer words are one [UNK]
 _PREFIX_CHARACTERS = (1024, 32768)  # how much of a long text is looked at before all of it is
 
 # Ideographs and marks are words by themselves, whatever stands beside them; letters and digits make words.
@@ -133,7 +133,7 @@ def vocabulary() -> dict[str, int]:
 @cache  # built at the first call; threads that meet here may build one each, which does no harm
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(
-        models.WordPiece(vocabulary(), unk_token="[UNK]", max_input_chars_per_word=_MAX_WORD_CHARACTERS)
+        models.WordPiece(vocabulary(), unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARACTERS)
     )
     tokenizer.normalizer = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=True, strip_accents=True, lowercase=True

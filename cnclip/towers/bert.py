@@ -21,9 +21,9 @@ Padding: TypeAlias = Tensor | Rows | None  # a mask bool [B, 1, 1, T], rows with
 class Embeddings(nn.Module):
     def __init__(self, hidden: int, *, vocab_size: int, max_positions: int, type_vocab_size: int) -> None:
         super().__init__()
-        self.word_embeddings = nn.Embedding(vocab_size, hidden)
-        self.position_embeddings = nn.Embedding(max_positions, hidden)
-        self.token_type_embeddings = nn.Embedding(type_vocab_size, hidden)
+        self.word_embeddings = _table(vocab_size, hidden)
+        self.position_embeddings = _table(max_positions, hidden)
+        self.token_type_embeddings = _table(type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=LAYER_NORM_EPS)
 
     def forward(self, token_ids: Tensor, rows: Rows | None = None) -> Tensor:
@@ -39,6 +39,11 @@ class Embeddings(nn.Module):
             token_ids, places = token_ids.flatten()[rows.places], places[rows.places % length]
         normed: Tensor = self.LayerNorm(self.word_embeddings(token_ids) + places)
         return normed
+
+
+def _table(rows: int, hidden: int) -> nn.Embedding:
+    """Without first values: on the meta device their normal distribution would import torch._dynamo."""
+    return nn.Embedding(rows, hidden, _weight=torch.empty(rows, hidden))
 
 
 class SelfAttention(nn.Module):

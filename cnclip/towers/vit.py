@@ -166,7 +166,7 @@ class VisionTransformer(Tower):
         grid = pixel_values.reshape(-1, 3, side, size, side, size)
         patches = grid.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # [B, (R/P)², 3·P·P]
         patches = F.linear(patches, self.conv1.weight.flatten(1))
-        first = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        first = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         return torch.cat((first, patches), dim=1) + self.positional_embedding.to(patches.dtype)
 
     def init_weights(self, generator: torch.Generator) -> None:

@@ -3,77 +3,41 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import random
 import re
 import socketserver
+import sys
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import huggingface_hub  # noqa: F401  (its constants are frozen now: what tests set later must count all the same)
 import pytest
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "OFA-Sys/chinese-clip-test"
 WEIGHTS = "clip_cn_test.pt"
 
 
-@dataclass
-class Asked:
-    """One request: its method, path without query, and headers."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-
-
-@dataclass
-class LoopbackHub:
-    """What the server has, what it does wrong next, and what it was asked.
-
-    Attributes:
-        files: repository -> file -> bytes; .json and .txt are small git files, the rest is LFS.
-        faults: taken one by one, each for one request of a file's bytes.
-        always: the fault of every such request once `faults` is empty.
-        promised: file -> digest that the hub claims in place of the true one.
-    """
-
-    port: int = 0
-    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-    always: str = ""
-    promised: dict[str, str] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    pushed: list[dict[str, object]] = field(default_factory=list)
-    bytes_per_piece: int = 1 << 20
-    seconds_per_piece: float = 0.0
-    redirect_to: str = ""
-    retry_after: str = "0"
-    forbidden: set[str] = field(default_factory=set)
-    random: random.Random = field(default_factory=lambda: random.Random(7))
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def bodies(self) -> list[Asked]:
-        """Requests for the bytes of files."""
-        return [
-            ask for ask in self.asked if ask.method == "GET" and ask.path.startswith(("/cdn/", "/models/"))
-        ]
-
-    def sha256(self, repository: str, file: str) -> str:
-        return hashlib.sha256(self.files[repository][file]).hexdigest()
+def _beside(name: str) -> Any:
+    """A module that lies in this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class _Handler(BaseHTTPRequestHandler):
+state, bodies, uploads = map(_beside, ("loopback_state", "loopback_bodies", "loopback_uploads"))
+
+
+class _Handler(bodies.Bodies, uploads.Uploads, BaseHTTPRequestHandler):  # type: ignore[misc]
     protocol_version = "HTTP/1.1"
-    hub: LoopbackHub
+    hub: Any
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -84,43 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route()
 
-    def do_POST(self) -> None:
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.hub.asked.append(
-            Asked("POST", self.path, {name.title(): value for name, value in self.headers.items()})
-        )
-        if "reader" in self.headers.get("Authorization", ""):
-            self._plain(403, b'{"error": "no right to write"}')
-        elif "wrong" in self.headers.get("Authorization", ""):
-            self._plain(401, b'{"error": "Invalid credentials in Authorization header"}')
-        elif self.path == "/api/repos/create":
-            self.hub.pushed.append(json.loads(content))
-            made = json.loads(content)
-            self._json({"url": f"{self.hub.address}/{made['organization']}/{made['name']}"})
-        elif self.path == "/api/validate-yaml":
-            self._json({"errors": [], "warnings": []})
-        elif "/preupload/" in self.path:
-            names = [entry["path"] for entry in json.loads(content)["files"]]
-            self._json(
-                {"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]}
-            )
-        elif "/commit/" in self.path:
-            self.hub.pushed += [json.loads(line) for line in content.splitlines()]
-            self._json(
-                {
-                    "success": True,
-                    "commitOid": COMMIT,
-                    "commitUrl": f"{self.hub.address}/me/m/commit/{COMMIT}",
-                }
-            )
-        else:
-            self._plain(404, b"{}")
-
     def _route(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.asked.append(
-            Asked(self.command, path, {name.title(): value for name, value in self.headers.items()})
-        )
+        self._note(path)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/.+)?", path):
             self._listing(match[1])
         elif match := re.fullmatch(r"/api/v1/models/([^/]+/[^/]+)/repo/files", path):
@@ -139,24 +69,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._plain(404, b"", {"X-Error-Code": "RepoNotFound"})
         elif file is not None and file not in self.hub.files[repository]:
             self._plain(404, b"", {"X-Error-Code": "EntryNotFound"})
+        elif file is not None and repository in self.hub.gated:
+            status = 403 if self.headers.get("Authorization") else 401
+            self._plain(status, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted"})
         else:
             return True
         return False
 
-    def _etag(self, repository: str, file: str) -> str:
-        content = self.hub.files[repository][file]
-        if file in self.hub.promised:
-            return self.hub.promised[file]
-        if file.endswith((".json", ".txt")):
-            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-        return hashlib.sha256(content).hexdigest()
+    def _body(self, repository: str, file: str) -> None:
+        if self._known(repository, file):
+            self.send_file(repository, file)
 
     def _resolve(self, repository: str, revision: str, file: str) -> None:
         if not self._known(repository, file):
             return
-        etag, size = self._etag(repository, file), len(self.hub.files[repository][file])
+        etag, size = self.hub.etag(repository, file), len(self.hub.files[repository][file])
         headers = {
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": self.hub.commit,
             "X-Linked-Etag": f'"{etag}"',
             "X-Linked-Size": str(size),
             "Accept-Ranges": "bytes",
@@ -170,12 +99,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         siblings = []
         for file, content in self.hub.files[repository].items():
-            etag = self._etag(repository, file)
+            etag = self.hub.etag(repository, file)
             sibling: dict[str, object] = {"rfilename": file, "size": len(content), "blobId": etag}
             if len(etag) == 64:
                 sibling["lfs"] = {"sha256": etag, "size": len(content), "pointerSize": 130}
             siblings.append(sibling)
-        self._json({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": siblings, "tags": []})
+        self._json(
+            {
+                "id": repository,
+                "modelId": repository,
+                "sha": self.hub.commit,
+                "siblings": siblings,
+                "tags": [],
+            }
+        )
 
     def _modelscope_listing(self, repository: str) -> None:
         if repository not in self.hub.files:
@@ -189,62 +126,6 @@ class _Handler(BaseHTTPRequestHandler):
             files.append({"Path": file, "Type": "blob", "Size": len(content), "Sha256": sha256})
         self._json({"Code": 200, "Success": True, "Data": {"Files": files}})
 
-    def _body(self, repository: str, file: str) -> None:
-        if not self._known(repository, file):
-            return
-        hub, content = self.hub, self.hub.files[repository][file]
-        fault = hub.faults.pop(0) if hub.faults else hub.always
-        if fault in {"416", "429", "503", "500"}:
-            self._plain(int(fault), b"not now", {"Retry-After": hub.retry_after})
-            return
-        if fault == "html":
-            self._plain(
-                200, b"<!DOCTYPE html><title>Login</title>", {"Content-Type": "text/html; charset=utf-8"}
-            )
-            return
-        if fault == "redirect":
-            self._plain(302, b"", {"Location": f"{hub.address}{self.path}"})
-            return
-        if fault == "wrong":
-            at = hub.random.randrange(len(content))
-            content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
-        self._send(content, fault)
-
-    def _send(self, content: bytes, fault: str) -> None:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(match[1]) if match else 0
-        if match and self.headers.get("If-Range") not in {None, '"v1"'}:
-            start, match = 0, None
-        if start >= len(content) and match:
-            self._plain(416, b"", {"Content-Range": f"bytes */{len(content)}"})
-            return
-        self.send_response(206 if match else 200)
-        if match:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        if fault.startswith("chunked"):
-            self.send_header("Transfer-Encoding", "chunked")
-        else:
-            self.send_header("Content-Length", str(len(content) - start))
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("ETag", '"v1"')
-        self.end_headers()
-        rest = content[start:]
-        if fault in {"cut", "stall"}:
-            rest = rest[: self.hub.random.randrange(1, len(rest))]
-        if fault.startswith("chunked"):
-            end = b"" if fault == "chunked cut" else b"\r\n0\r\n\r\n"
-            extra = b"x" if fault == "chunked too long" else b""
-            rest = b"%x\r\n%b" % (len(rest + extra), rest + extra) + end
-            rest = rest[: len(rest) // 2] if fault == "chunked cut" else rest
-        for at in range(0, len(rest), self.hub.bytes_per_piece):
-            self.wfile.write(rest[at : at + self.hub.bytes_per_piece])
-            self.wfile.flush()
-            time.sleep(self.hub.seconds_per_piece)
-        if fault == "stall":
-            time.sleep(2.5)
-        if fault:
-            self.close_connection = True
-
     def _plain(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -257,6 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, value: object, status: int = 200) -> None:
         self._plain(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
+    def _note(self, path: str) -> None:
+        headers = {name.title(): value for name, value in self.headers.items()}
+        self.hub.asked.append(state.Asked(self.command, path, headers))
+
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -266,9 +151,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A running hub with one repository, which the environment names; caches lie in `tmp_path`."""
-    served = LoopbackHub()
+    served = state.LoopbackHub()
     handler = type("Handler", (_Handler,), {"hub": served})
     with _Server(("127.0.0.1", 0), handler) as server:
         assert isinstance(server, socketserver.BaseServer)
