@@ -177,6 +177,20 @@ class ClipArchitecture:
         )
 
 
+def differing_keys(one: ClipArchitecture, other: ClipArchitecture) -> list[tuple[str, Any, Any]]:
+    """(key, value of one, value of the other) where they differ; None where one has no such key."""
+    first, second = _flat(one.to_dict()), _flat(other.to_dict())
+    keys = (key for key in {**first, **second} if first.get(key) != second.get(key))
+    return [(key, first.get(key), second.get(key)) for key in keys]
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, part in value.items():
+        flat.update(_flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {prefix + key: part})
+    return flat
+
+
 def _read(cls: type[Any], fields: Any, section: str) -> Any:
     known = {field.name: field for field in dataclasses.fields(cls)}
     if not isinstance(fields, Mapping) or set(fields) - set(known):

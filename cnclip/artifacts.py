@@ -59,9 +59,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary = path.parent / _hidden_name(_TEMPORARY, path.name)
         try:
             yield temporary
-            _fsync(temporary)
+            flush_to_disk(temporary)
             os.replace(temporary, path)
-            _fsync(path.parent)
+            flush_to_disk(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -214,7 +214,7 @@ def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
     write_manifest(temporary, facts)
     for entry in [*temporary.rglob("*"), temporary]:
         if entry.is_file() or entry.is_dir():
-            _fsync(entry)
+            flush_to_disk(entry)
     if path.exists():
         _refuse_to_displace(path)
         aside = path.parent / _hidden_name(_ASIDE, path.name)
@@ -223,7 +223,7 @@ def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         temporary.rename(path)
-    _fsync(path.parent)
+    flush_to_disk(path.parent)
 
 
 def _refuse_to_displace(path: Path) -> None:
@@ -248,7 +248,8 @@ def _hidden_name(prefix: str, name: str) -> str:
     return f"{prefix}{host_tag()}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name}"
 
 
-def _fsync(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """What was written to a file, or the names in a folder, survive a loss of power after this."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

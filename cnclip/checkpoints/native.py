@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnclip.architecture import differing_keys
 from cnclip.artifacts import atomic_dir, write_json
 from cnclip.checkpoints.account import LoadAccount
 from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture
@@ -140,8 +141,10 @@ def load_with_account(
     if stored is None:
         stored = architecture or detect_architecture(opened.tensors, where=str(path))
     elif architecture is not None and architecture != stored:
+        keys = differing_keys(stored, architecture)
+        differences = [f"{key}: folder {held}, asked for {asked}" for key, held, asked in keys]
         raise CheckpointError(
-            "\n    ".join(["the folder holds another model", *_differences(stored, architecture)]),
+            "\n    ".join(["the folder holds another model", *differences]),
             where=str(path),
             fix="leave out the model's name, so that the shape is taken from the folder",
         )
@@ -173,22 +176,6 @@ def read_architecture(path: str | Path) -> ClipArchitecture:
     opened = open_checkpoint(path, shapes_only=True)
     check_whole(opened)
     return opened.architecture or detect_architecture(opened.tensors, where=str(path))
-
-
-def _differences(stored: ClipArchitecture, asked: ClipArchitecture) -> list[str]:
-    held, wanted = _flat(stored.to_dict()), _flat(asked.to_dict())
-    return [
-        f"{key}: folder {held.get(key)}, asked for {wanted.get(key)}"
-        for key in {**held, **wanted}
-        if held.get(key) != wanted.get(key)
-    ]
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, part in value.items():
-        flat.update(_flat(part, f"{prefix}{key}.") if isinstance(part, Mapping) else {prefix + key: part})
-    return flat
 
 
 def _at_resolution(

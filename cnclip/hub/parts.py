@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cnclip.artifacts import flush_to_disk
 from cnclip.errors import ResourceError
 
 
@@ -29,12 +30,12 @@ def part_size(part: Path) -> int:
 
 def commit(part: Path, target: Path) -> None:
     """Flush a complete part to the disk and give it its name; parts of other versions go."""
-    _flush(part)
+    flush_to_disk(part)
     os.replace(part, target)
     for rest in target.parent.glob(f"{glob.escape(target.name)}.*.part*"):
         rest.unlink(missing_ok=True)
     if os.name == "posix":  # elsewhere a folder cannot be opened
-        _flush(target.parent)
+        flush_to_disk(target.parent)
 
 
 def check_space(place: Path, needed_bytes: int) -> None:
@@ -66,11 +67,3 @@ def _free(place: Path) -> str:
         if folder.is_dir():
             return f" ({shutil.disk_usage(folder).free / 1e6:.1f} MB free)"
     return ""
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
