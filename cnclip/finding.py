@@ -8,13 +8,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnclip.errors import UnknownNameError
+from cnclip.errors import CheckpointError, UnknownNameError
 from cnclip.hub import HubName, fetch_file, fetch_repository
 from cnclip.hub.huggingface import cached_snapshot
+from cnclip.hub.settings import DEFAULT_REVISIONS, modelscope_cache
 
 DEFAULT_ROOT = Path("checkpoints")
 OWNERS: dict[HubName, str] = {"huggingface": "OFA-Sys", "modelscope": "AI-ModelScope"}
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -22,6 +23,10 @@ _WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
+_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+_OF_A_TRAINER = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*)\.\w+")
+_OPEN_CLIP_CONFIG, _OPEN_CLIP = "open_clip_config.json", "open_clip_"
+_LISTED = 20  # names of a repository's files in an error
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def find_checkpoint(
 
     Args:
         name: an official name, a path that exists, or owner/name of a repository, of one tower only perhaps.
-        download_root: folder of downloads; None = `checkpoints/` where there is one, else the hub's cache.
+        download_root: folder of downloads, a repository's in a folder owner--name; None = the hub's cache,
+            and for official names `checkpoints/` where there is such a folder.
         use_modelscope: download from ModelScope.
 
     Returns:
@@ -66,24 +72,26 @@ def find_checkpoint(
 
     Raises:
         UnknownNameError: neither an official name, nor a path that exists, nor a repository of the hub.
+        CheckpointError: the repository holds no model, or several; the message says what it holds.
         ResourceError, ArtifactError: the download failed.
     """
+    if not isinstance(name, str | Path):
+        raise UnknownNameError(
+            f"a model's name is a str or a Path, not {name!r}", fix=f"choose one of {', '.join(MODELS)}"
+        )
     hub: HubName = "modelscope" if use_modelscope else "huggingface"
     if name in MODELS:
-        entry = MODELS[str(name)]
-        repository = f"{OWNERS[hub]}/{entry.repository}"
-        return fetch_file(
-            repository, entry.file, hub=hub, folder=_root(download_root, repository, entry.file)
-        )
-    path = Path(name)
-    if path.exists():
-        return path
-    if isinstance(name, Path) or not _is_repository(name):
+        return _official_file(MODELS[str(name)], download_root, hub)
+    if _exists(name):
+        return Path(name)
+    if isinstance(name, Path) or not is_repository(name):
         raise _nowhere(name)
     chosen: list[str] = []
 
     def choose(files: list[str]) -> list[str]:
         chosen[:] = wanted_files(files)
+        if not chosen:
+            raise _unusable(name, files)
         return chosen
 
     folder = None if download_root is None else Path(download_root) / name.replace("/", "--")
@@ -91,38 +99,54 @@ def find_checkpoint(
         folder = fetch_repository(name, choose=choose, hub=hub, folder=folder)
     except UnknownNameError as error:
         raise UnknownNameError(
-            f"{name!r} is neither a path that exists nor a repository with a model: {error.what}",
+            f"{name!r} is neither a path that exists nor a repository: {error.what}",
             where=error.where,
-            fix=f"choose one of {', '.join(MODELS)}, or a folder or file that exists",
+            fix=f"{error.fix}; or choose one of {', '.join(MODELS)}, or a folder or file that exists",
         ) from error
     return folder / chosen[0] if len(chosen) == 1 else folder
 
 
-def local_checkpoint(name: str | Path, download_root: str | Path | None = None) -> Path | None:
-    """Where an official model or a path lies on this machine; None where it would have to be downloaded."""
+def local_checkpoint(name: str | Path, root: str | Path = DEFAULT_ROOT) -> Path | None:
+    """Where an official model or a path lies on this machine; None where it would have to be downloaded.
+
+    Args:
+        name: an official name, or a path.
+        root: where an official file is looked for, before the hubs' own caches.
+    """
     if name not in MODELS:
-        return Path(name) if Path(name).exists() else None
+        return Path(name) if _exists(name) else None
     entry = MODELS[str(name)]
-    roots = [Path(download_root) if download_root is not None else DEFAULT_ROOT]
-    if download_root is None:
-        snapshot = cached_snapshot(f"{OWNERS['huggingface']}/{entry.repository}", "main")
-        roots += [] if snapshot is None else [snapshot]
-    return next((root / entry.file for root in roots if (root / entry.file).is_file()), None)
+    here = [Path(root) / entry.file, *_cached(entry).values()]
+    return next((path for path in here if path.is_file()), None)
 
 
-def _root(download_root: str | Path | None, repository: str, file: str) -> Path | None:
-    """The folder of an official file; None for the hub's own cache."""
-    if download_root is not None:
-        return Path(download_root)
-    snapshot = cached_snapshot(repository, "main")
-    cached = snapshot is not None and (snapshot / file).is_file()
-    return DEFAULT_ROOT if (DEFAULT_ROOT / file).is_file() or (DEFAULT_ROOT.is_dir() and not cached) else None
+def _official_file(entry: ModelEntry, download_root: str | Path | None, hub: HubName) -> Path:
+    """What lies in `checkpoints/`, or in the cache of either hub, is not downloaded again."""
+    folder = None if download_root is None else Path(download_root)
+    if folder is None:
+        cached = _cached(entry)
+        if (DEFAULT_ROOT / entry.file).is_file() or (DEFAULT_ROOT.is_dir() and not cached):
+            folder = DEFAULT_ROOT
+        elif cached and hub not in cached:
+            hub = next(iter(cached))
+    return fetch_file(f"{OWNERS[hub]}/{entry.repository}", entry.file, hub=hub, folder=folder)
+
+
+def _cached(entry: ModelEntry) -> dict[HubName, Path]:
+    """Where the hubs' own caches hold an official file."""
+    names = {hub: f"{owner}/{entry.repository}" for hub, owner in OWNERS.items()}
+    places: dict[HubName, Path | None] = {
+        "huggingface": cached_snapshot(names["huggingface"], DEFAULT_REVISIONS["huggingface"]),
+        "modelscope": modelscope_cache(names["modelscope"], DEFAULT_REVISIONS["modelscope"]),
+    }
+    files = {hub: place / entry.file for hub, place in places.items() if place is not None}
+    return {hub: file for hub, file in files.items() if file.is_file()}
 
 
 def wanted_files(files: list[str]) -> list[str]:
     """Of a repository's files those of a model: our folder, a Hugging Face folder, or one weight file."""
     flat = [file for file in files if "/" not in file]
-    if "architecture.json" in flat:
+    if "architecture.json" in flat and _WEIGHTS[0] in flat:
         return [file for file in files if not file.startswith(("trainer/", ".git"))]
     if "config.json" in flat:
         weights = next((name for name in _WEIGHTS if name in flat), None)
@@ -130,38 +154,86 @@ def wanted_files(files: list[str]) -> list[str]:
             shards = [file for file in flat if weights.endswith(".json") and _SHARD.fullmatch(file)]
             sides = [file for file in flat if file.endswith((".json", ".txt")) and file not in _WEIGHTS]
             return [weights, *(shard for shard in shards if shard.startswith(weights.split(".")[0])), *sides]
-    single = [file for file in flat if file.endswith((".safetensors", ".pt", ".bin"))]
-    configs = [file for file in flat if file == "open_clip_config.json"]
-    return [single[0], *configs] if len(single) == 1 or (configs and single) else []
+    single = _weight_files(flat)
+    if _OPEN_CLIP_CONFIG in flat and any(file.startswith(_OPEN_CLIP) for file in single):
+        return [next(file for file in single if file.startswith(_OPEN_CLIP)), _OPEN_CLIP_CONFIG]
+    formats = len({Path(file).stem for file in single}) == 1  # one model, in one format or in several
+    return single[:1] if formats else []
 
 
-def _is_repository(name: str) -> bool:
-    """owner/name, unless it looks like a slip in an official name, or like a path into a folder here."""
-    if not _REPOSITORY.fullmatch(name) or Path(name).suffix in (".pt", ".safetensors", ".bin"):
+def _weight_files(files: list[str]) -> list[str]:
+    """Those that may hold weights, safetensors first."""
+    found = [file for file in files if file.endswith(_SUFFIXES) and not _OF_A_TRAINER.fullmatch(file)]
+    return sorted(found, key=lambda file: _SUFFIXES.index(Path(file).suffix))
+
+
+def _unusable(repository: str, files: list[str]) -> CheckpointError:
+    """The error for a repository without a model that can be told."""
+    listed = ", ".join(files[:_LISTED]) or "no files at all"
+    more = f" … and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    several = len(_weight_files([file for file in files if "/" not in file])) > 1
+    fix = "download the weight file that you want, and give its path"
+    return CheckpointError(
+        f"{'more than one model' if several else 'no model'} in this repository; it has {listed}{more}",
+        where=repository,
+        fix=fix if several else "choose a repository with architecture.json, config.json or one weight file",
+    )
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name reads like owner/name, and is no slip in an official name and no path into a folder."""
+    if not _REPOSITORY.fullmatch(name) or Path(name).suffix in _SUFFIXES:
         return False
-    return _nearest(name, MODELS, cutoff=0.8) is None and not Path(name).parent.is_dir()
+    return not _is_slip(name) and not _is_in_a_folder(name)
+
+
+def _exists(name: str | Path) -> bool:
+    """Whether there is such a file or folder; what cannot be the name of one is none."""
+    try:
+        return str(name) != "" and Path(name).exists()
+    except OSError:  # too long, or in a folder that we may not look into
+        return False
+
+
+def _is_in_a_folder(name: str) -> bool:
+    owner = Path(name).parent
+    return _exists(owner) and owner.is_dir()
+
+
+def _is_slip(name: str) -> bool:
+    """Whether a name with a slash is an official name written wrong, as OpenAI's ViT-B/16 is.
+
+    A repository that is called like an official model, me/ViT-B-16, is none: what comes after the slash is
+    nearer to the official name than the whole.
+    """
+    last = name.rsplit("/", 1)[-1]
+    near = _nearest(name, MODELS, cutoff=0.8)
+    return near is not None and (last == name or _likeness(last, near) < _likeness(name, near))
 
 
 def _nowhere(name: str | Path) -> UnknownNameError:
-    path = Path(name)
-    like_a_path = isinstance(name, Path) or path.suffix != "" or len(path.parts) > 1
-    if like_a_path and _nearest(str(name), MODELS, cutoff=0.8) is None:
-        return UnknownNameError(
-            f"no such checkpoint: {name}",
-            where=str(path.absolute()),
-            fix="give a folder or a file that exists, or owner/name of a repository",
-        )
-    return unknown_name(str(name), MODELS, "model")
+    text = str(name)
+    like_a_path = isinstance(name, Path) or "/" in text or Path(text).suffix != ""
+    if not like_a_path or _is_slip(text):
+        return unknown_name(text, MODELS, "model", also=", or owner/name of a repository, or a path")
+    fix = "give a folder or a file that exists, or owner/name of a repository"
+    if _REPOSITORY.fullmatch(text) and _is_in_a_folder(text):
+        fix += f"; as there is a folder {Path(text).parent} here, this is taken for a path into it"
+    return UnknownNameError(f"no such checkpoint: {name}", where=str(Path(text).absolute()), fix=fix)
 
 
-def unknown_name(name: str, known: Collection[str], kind: str) -> UnknownNameError:
-    """The error for a name that is not known; it shows the nearest one."""
+def unknown_name(name: str, known: Collection[str], kind: str, *, also: str = "") -> UnknownNameError:
+    """The error for a name that is not known; it shows the nearest one, or all and what else is a name."""
     near = _nearest(name, known, cutoff=0.5)
-    hint = f"choose one of {', '.join(known)}" if near is None else f"did you mean {near}?"
+    hint = f"choose one of {', '.join(known)}{also}" if near is None else f"did you mean {near}?"
     return UnknownNameError(f"unknown {kind} {name!r}; known: {', '.join(known)}", fix=hint)
 
 
 def _nearest(name: str, known: Collection[str], *, cutoff: float) -> str | None:
-    lower = {entry.lower(): entry for entry in known}
-    near = difflib.get_close_matches(name.lower().replace("/", "-"), lower, n=1, cutoff=cutoff)
-    return lower[near[0]] if near else None
+    near = max(known, key=lambda entry: _likeness(name, entry))
+    return near if _likeness(name, near) >= cutoff else None
+
+
+def _likeness(name: str, known: str) -> float:
+    """0 to 1, whatever the capitals, and a slash as good as a hyphen."""
+    return difflib.SequenceMatcher(None, name.lower().replace("/", "-"), known.lower()).ratio()

@@ -34,8 +34,8 @@ def load_from_name(
         name: one of `available_models()`, the path of a checkpoint folder or weight file, or owner/name of a
             repository on the hub; a path that exists is never taken for a repository.
         device: where the model goes; None = the GPU where there is one, else the CPU.
-        download_root: folder of downloads; None = `checkpoints/` where there is such a folder, else the hub's
-            own cache. What lies in either already is used.
+        download_root: folder of downloads, a repository's in a folder owner--name; None = the hub's cache,
+            and for official names `checkpoints/` where there is such a folder. What lies in either is used.
         vision_model_name: what the image tower must be (ViT-B-16 …); never needed, checked where given.
         text_model_name: what the text tower must be (RoBERTa-wwm-ext-base-chinese …); likewise.
         input_resolution: pixels; another one than the model's stretches the image tower's positions.
@@ -49,12 +49,13 @@ def load_from_name(
 
     Raises:
         UnknownNameError: no such model, device, repository or path; the nearest name is shown.
-        CheckpointError: the weights are damaged or of another architecture; the message says of which.
+        CheckpointError: the weights are damaged or of another architecture, or the repository holds no model,
+            or several; the message says which.
         ArtifactError: bytes differ from their sha256.
         RefusedError: the file wants code to be run.
         ResourceError: no network, disk full, no permission.
     """
-    place = _device(device)
+    place = chosen_device(device)
     path = find_checkpoint(name, download_root, use_modelscope=use_modelscope)
     expected = ARCHITECTURES[str(name)] if name in MODELS else None
     expected = _with_asked_towers(path, expected, vision_model_name, text_model_name)
@@ -95,7 +96,12 @@ def _with_asked_towers(
     return asked
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    """The device of that name, tried; None = the GPU where there is one, else the CPU.
+
+    Raises:
+        UnknownNameError: not on this machine; the message lists what is.
+    """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

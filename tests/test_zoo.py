@@ -162,6 +162,12 @@ def test_unknown_name_shows_the_nearest_and_all(name: str, nearest: str) -> None
     assert f"did you mean {nearest}?" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", [None, 5, ["ViT-B-16"]])
+def test_what_is_no_name_at_all_is_said(name: object) -> None:
+    with pytest.raises(UnknownNameError, match="str or a Path"):
+        load_from_name(name, device="cpu")  # type: ignore[arg-type]
+
+
 def test_names_that_resemble_none_and_missing_paths(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="choose one of ViT-B-16, ViT-L-14"):
         load_from_name("模型", device="cpu")

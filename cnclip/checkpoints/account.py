@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 LISTED = 6  # names of each kind in the readable text
 
@@ -18,6 +18,7 @@ class LoadAccount:
         loaded: official name of each tensor that was set -> its name in the file.
         new: official names that the file does not have; they keep the values that they had.
         dropped: name in the file -> why nothing was set from it.
+        changed: official name -> what was done to the file's values.
     """
 
     source: str
@@ -25,6 +26,7 @@ class LoadAccount:
     loaded: Mapping[str, str]
     new: tuple[str, ...]
     dropped: Mapping[str, str]
+    changed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{self.source} ({self.kind}): {len(self.loaded)} tensors loaded"]
@@ -33,6 +35,7 @@ class LoadAccount:
         for reason in dict.fromkeys(self.dropped.values()):
             names = tuple(name for name, why in self.dropped.items() if why == reason)
             lines.append(f"  left out, {reason}: {_some(names)}")
+        lines += [f"  changed: {name}, {how}" for name, how in self.changed.items()]
         return "\n".join(lines)
 
 

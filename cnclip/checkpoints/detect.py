@@ -188,5 +188,11 @@ def _side(tokens: int) -> int:
 
 
 def _count(official: Mapping[str, Tensor], pattern: str) -> int:
+    """How many blocks there are; a gap in their numbers would make blocks without weights."""
     matches = (re.match(pattern, name) for name in official)
-    return 1 + max(int(match.group(1)) for match in matches if match is not None)
+    numbers = {int(match.group(1)) for match in matches if match is not None}
+    if numbers != set(range(len(numbers))):
+        raise ValueError(f"blocks are numbered up to {max(numbers)}, and there are {len(numbers)}")
+    if not numbers:
+        raise ValueError("there are no blocks")
+    return len(numbers)

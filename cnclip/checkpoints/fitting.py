@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cnclip.checkpoints.detect import detect_architecture, official_name_of
+from cnclip.checkpoints.mapping import NoPages, Pages
 from cnclip.checkpoints.names import to_memory, to_official
 from cnclip.checkpoints.precision import Precision, round_as_cn_clip, set_precision
 from cnclip.errors import CheckpointError
@@ -25,16 +26,18 @@ def build_model(
     *,
     where: Path,
     precision: Precision = "fp32",
-    release: Callable[[Tensor], None] = lambda tensor: None,
+    release: Pages | None = None,
+    lasting: bool = True,
 ) -> ChineseClip:
-    """A model in evaluation mode that holds these very tensors, without a second copy of them.
+    """A model in evaluation mode that holds these very tensors, without a second copy of all of them.
 
     Args:
         official: official name -> tensor.
         architecture: of the model.
         where: the file, for errors.
         precision: the types of the weights.
-        release: gives the memory of a tensor back whose values were converted or joined.
+        release: gives back the memory of a tensor that was converted or joined; None = none is mapped.
+        lasting: the mapped file never changes, so that the model may live in its pages.
 
     Raises:
         CheckpointError: anything missing, left over, of another shape or type, or not finite.
@@ -42,10 +45,18 @@ def build_model(
     with torch.device("meta"):
         model = ChineseClip(architecture)
     set_precision(model, precision)
+    release = release or NoPages()
     fitted = fit(official, to_official(model.state_dict()), where=where, release=release)
     if precision == "cn_clip":
-        fitted = {name: _rounded(name, tensor, release) for name, tensor in fitted.items()}
-    model.load_state_dict(to_memory(fitted, release=release), strict=True, assign=True)
+        fitted = {name: _rounded(name, tensor, where, release) for name, tensor in fitted.items()}
+    state = to_memory(fitted, release=release)
+    if not lasting:  # one tensor at a time: the pages of each are given back before the next is copied
+        del fitted, official
+        for name, tensor in state.items():
+            if release.holds(tensor):
+                state[name] = tensor.clone()
+                release(tensor)
+    model.load_state_dict(state, strict=True, assign=True)
     return model.eval()
 
 
@@ -70,9 +81,10 @@ def fit(
     _check_names_and_shapes(found, expected, where=where)
     fitted = {}
     for name, like in expected.items():
+        check_finite({name: found[name]}, where=where)
         fitted[name] = _as_type(name, found[name], like, where)
-        check_finite({name: fitted[name]}, where=where)
         if fitted[name] is not found[name]:
+            _check_fits(name, fitted[name], where)
             release(found[name])
     changed = [name for name in expected if found[name].dtype != fitted[name].dtype]
     if changed:
@@ -80,11 +92,22 @@ def fit(
     return fitted
 
 
-def _rounded(name: str, tensor: Tensor, release: Callable[[Tensor], None]) -> Tensor:
+def _rounded(name: str, tensor: Tensor, where: Path, release: Callable[[Tensor], None]) -> Tensor:
     rounded = round_as_cn_clip(name, tensor)
     if rounded is not tensor:
+        _check_fits(name, rounded, where)
         release(tensor)
     return rounded
+
+
+def _check_fits(name: str, narrowed: Tensor, where: Path) -> None:
+    """A finite value that became infinite was too large for the narrower type."""
+    if narrowed.is_floating_point() and not bool(torch.isfinite(narrowed).all()):
+        raise CheckpointError(
+            "the tensor holds values that are too large for float16",
+            where=f"{where}: {name}",
+            fix='precision="bf16" or "fp32"',
+        )
 
 
 def check_finite(tensors: Mapping[str, Tensor], *, where: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cnclip.checkpoints.mapping import MappedTensors
+from cnclip.checkpoints.mapping import ManyPages, MappedTensors
 from cnclip.checkpoints.reading import map_tensors
 from cnclip.errors import CheckpointError
 
@@ -53,6 +53,11 @@ def read_table(file: Path) -> dict[str, Any]:
     return value
 
 
+def weight_file(folder: Path) -> str | None:
+    """The file that a folder's weights are read from, or their index; safetensors are preferred."""
+    return next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+
+
 def map_folder(folder: Path) -> MappedTensors:
     """Map all weights of a folder; safetensors are preferred.
 
@@ -60,7 +65,7 @@ def map_folder(folder: Path) -> MappedTensors:
         CheckpointError: no weights, a shard is missing, or damaged.
         RefusedError: a file wants code to be run, or the index leaves the folder.
     """
-    name = next((name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    name = weight_file(folder)
     if name is None:
         raise CheckpointError(f"the folder has none of {', '.join(WEIGHT_FILES)}", where=str(folder))
     return _map_shards(folder, name) if name.endswith(_INDEX) else map_tensors(folder / name)
@@ -87,12 +92,7 @@ def _map_shards(folder: Path, index_name: str) -> MappedTensors:
             where=str(index),
             fix=_AGAIN,
         )
-
-    def release(tensor: Tensor) -> None:
-        for mapped in shards.values():  # each gives back only what is its own
-            mapped.release(tensor)
-
-    return MappedTensors(tensors, release)
+    return MappedTensors(tensors, ManyPages([mapped.release for mapped in shards.values()]))
 
 
 def _weight_map(index: Path) -> dict[str, str]:

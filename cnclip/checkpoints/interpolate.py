@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cnclip.errors import UnknownNameError
+from cnclip.errors import CheckpointError, UnknownNameError
 
 Interpolation = Literal["cn_clip", "antialias"]
 
@@ -24,9 +24,10 @@ def resize_positions(table: Tensor, tokens: int, interpolation: Interpolation = 
             filters when the table shrinks, as newer vision transformers do.
 
     Returns:
-        float [1 + m², W]; the table itself where nothing changes.
+        float32 [1 + m², W]; the table itself where nothing changes.
 
     Raises:
+        CheckpointError: the table is not that of a square.
         UnknownNameError: another interpolation.
     """
     if interpolation not in get_args(Interpolation):
@@ -35,8 +36,12 @@ def resize_positions(table: Tensor, tokens: int, interpolation: Interpolation = 
     if len(table) == tokens:
         return table
     old, new = math.isqrt(len(table) - 1), math.isqrt(tokens - 1)
-    assert old * old == len(table) - 1 and new * new == tokens - 1, "positions of a square of patches"
-    grid = table[1:].float().reshape(1, old, old, -1).permute(0, 3, 1, 2)  # [1, W, n, n]
+    if old * old != len(table) - 1 or new * new != tokens - 1:
+        raise CheckpointError(
+            f"{len(table)} positions cannot become {tokens}: it takes a square of places and one more"
+        )
+    table = table.float()
+    grid = table[1:].reshape(1, old, old, -1).permute(0, 3, 1, 2)  # [1, W, n, n]
     aligned = interpolation == "cn_clip"
     grid = F.interpolate(grid, size=(new, new), mode="bicubic", align_corners=aligned, antialias=not aligned)
-    return torch.cat((table[:1], grid.permute(0, 2, 3, 1).flatten(0, 2).to(table.dtype)))
+    return torch.cat((table[:1], grid.permute(0, 2, 3, 1).flatten(0, 2)))

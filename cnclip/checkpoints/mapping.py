@@ -10,10 +10,10 @@ import json
 import math
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,7 +40,41 @@ class MappedTensors:
     """
 
     tensors: dict[str, Tensor]
-    release: Callable[[Tensor], None]
+    release: Pages
+
+
+class Pages(Protocol):
+    """The pages of memory that show parts of a file."""
+
+    def __call__(self, tensor: Tensor) -> None:
+        """Give back those that a tensor fills, if it lies there."""
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether a tensor lies there: whoever rewrites the file then changes the tensor."""
+
+
+class NoPages:
+    """Of tensors in ordinary memory."""
+
+    def __call__(self, tensor: Tensor) -> None:
+        return
+
+    def holds(self, tensor: Tensor) -> bool:
+        return False
+
+
+class ManyPages:
+    """Of several files."""
+
+    def __init__(self, parts: Sequence[Pages]) -> None:
+        self._parts = parts
+
+    def __call__(self, tensor: Tensor) -> None:
+        for part in self._parts:
+            part(tensor)
+
+    def holds(self, tensor: Tensor) -> bool:
+        return any(part.holds(tensor) for part in self._parts)
 
 
 def map_safetensors(path: Path) -> MappedTensors:
@@ -58,6 +92,9 @@ def map_safetensors(path: Path) -> MappedTensors:
     whole = torch.frombuffer(mapped, dtype=torch.uint8)
     tensors = {}
     for name, (kind, shape, first, last) in entries.items():
+        if first == last:
+            tensors[name] = torch.empty(shape, dtype=_TYPES[kind])
+            continue
         flat = whole[start + first : start + last]
         if flat.data_ptr() % _TYPES[kind].itemsize:  # nothing promises alignment, and a view needs it
             flat = flat.clone()
@@ -72,6 +109,9 @@ class PageReleaser:
         self._mapped = mapped
         self._start = whole.data_ptr()
         self._end = self._start + whole.numel()
+
+    def holds(self, tensor: Tensor) -> bool:
+        return self._start <= tensor.data_ptr() < self._end
 
     def __call__(self, tensor: Tensor) -> None:
         first = tensor.data_ptr()
@@ -115,7 +155,7 @@ def _entry(name: str, entry: dict[str, Any]) -> tuple[str, list[int], int, int]:
     if kind not in _TYPES:
         raise ValueError(f"{name} is of type {kind}")
     numbers = [*shape, first, last]
-    if not all(type(number) is int and number >= 0 for number in numbers):
+    if not all(type(number) is int and 0 <= number < 1 << 40 for number in numbers):
         raise ValueError(f"{name} has a shape or an offset that is no number")
     if math.prod(shape) * _TYPES[kind].itemsize != last - first:
         raise ValueError(f"{name}: {kind} {shape} does not take {last - first} bytes")

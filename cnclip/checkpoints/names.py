@@ -171,4 +171,6 @@ def _split(name: str, tensor: Tensor) -> list[tuple[str, Tensor]]:
     if joined is None:
         return [(name, tensor)]
     prefix, kind = joined.groups()
+    if tensor.ndim == 0 or len(tensor) % 3:
+        return [(name, tensor)]  # no query, key and value: it is left over, and the load says so
     return [(f"{prefix}{part}.{kind}", rows) for part, rows in zip(_PARTS, tensor.chunk(3), strict=True)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from cnclip.architecture import differing_keys
 from cnclip.artifacts import atomic_dir, write_json
 from cnclip.checkpoints.account import LoadAccount
-from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture
+from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture, official_name_of
 from cnclip.checkpoints.fitting import build_model, check_finite
 from cnclip.checkpoints.interpolate import Interpolation, resize_positions
 from cnclip.checkpoints.names import to_official
@@ -26,12 +26,14 @@ from cnclip.checkpoints.opened import (
     ARCHITECTURE_FILE,
     FORMAT,
     MODEL_FILE,
+    OpenedCheckpoint,
     check_whole,
     is_native,
     open_checkpoint,
     read_architecture_file,
 )
 from cnclip.checkpoints.precision import Precision, check_precision
+from cnclip.checkpoints.vocabulary import check_words
 from cnclip.checkpoints.writing import write_safetensors
 from cnclip.errors import CheckpointError, RecipeError
 from cnclip.model import ChineseClip, ClipArchitecture, FeatureArchitecture, VitArchitecture
@@ -137,27 +139,40 @@ def load_with_account(
     check_precision(precision)
     opened = open_checkpoint(path)
     check_whole(opened)
+    check_words(opened)
     stored = opened.architecture
     if stored is None:
-        stored = architecture or detect_architecture(opened.tensors, where=str(path))
-    elif architecture is not None and architecture != stored:
-        keys = differing_keys(stored, architecture)
+        stored = architecture or _detected(opened)
+    elif architecture is not None and _without_dropout(architecture) != _without_dropout(stored):
+        keys = differing_keys(_without_dropout(stored), _without_dropout(architecture))
         differences = [f"{key}: folder {held}, asked for {asked}" for key, held, asked in keys]
         raise CheckpointError(
             "\n    ".join(["the folder holds another model", *differences]),
             where=str(path),
             fix="leave out the model's name, so that the shape is taken from the folder",
         )
-    tensors = opened.tensors
+    tensors, changed = opened.tensors, {}
     if resolution is not None:
-        stored, tensors = _at_resolution(stored, tensors, resolution, interpolation, where=str(path))
-    model = build_model(tensors, stored, where=opened.path, precision=precision, release=opened.release)
+        asked, tensors = _at_resolution(stored, tensors, resolution, interpolation, where=str(path))
+        if asked != stored:
+            name = _VIT_POSITIONS if _VIT_POSITIONS in tensors else _POOL_POSITIONS
+            changed[name] = f"stretched to {resolution} pixels a side ({interpolation})"
+        stored = asked
+    model = build_model(
+        tensors,
+        stored,
+        where=opened.path,
+        precision=precision,
+        release=opened.release,
+        lasting=opened.lasting,
+    )
     account = LoadAccount(
         source=str(path),
         kind=opened.kind,
         loaded={name: opened.origins[name] for name in tensors},
         new=(),
         dropped=opened.dropped,
+        changed=changed,
     )
     _logger.info("%s", account)
     return model.to(device), account
@@ -176,6 +191,22 @@ def read_architecture(path: str | Path) -> ClipArchitecture:
     opened = open_checkpoint(path, shapes_only=True)
     check_whole(opened)
     return opened.architecture or detect_architecture(opened.tensors, where=str(path))
+
+
+def _detected(opened: OpenedCheckpoint) -> ClipArchitecture:
+    architecture = detect_architecture(opened.tensors, where=str(opened.path))
+    if official_name_of(architecture) is None:
+        _logger.warning(
+            "%s is of no official size and does not say its attention heads; they are taken to be 64 wide",
+            opened.path,
+        )
+    return architecture
+
+
+def _without_dropout(architecture: ClipArchitecture) -> ClipArchitecture:
+    """Dropout belongs to a training run, not to what the weights are."""
+    text = dataclasses.replace(architecture.text, dropout=0.0, attention_dropout=0.0)
+    return dataclasses.replace(architecture, text=text)
 
 
 def _at_resolution(

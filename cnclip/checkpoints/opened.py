@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,13 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cnclip.artifacts import MANIFEST_NAME, read_json, sha256_file, verify_dir
+from cnclip.artifacts import MANIFEST_NAME, read_json, read_manifest, sha256_file
 from cnclip.checkpoints import huggingface, openclip
 from cnclip.checkpoints.described import DescribedTowers
 from cnclip.checkpoints.detect import detect_embed_dim, detect_image_tower, detect_text
 from cnclip.checkpoints.hugging_config import describe_towers
 from cnclip.checkpoints.layouts import Layout
-from cnclip.checkpoints.mapping import MappedTensors
+from cnclip.checkpoints.mapping import MappedTensors, Pages
 from cnclip.checkpoints.names import OfficialTensors, official_tensors
 from cnclip.checkpoints.reading import map_tensors
 from cnclip.errors import ArtifactError, CheckpointError, RecipeError
@@ -41,6 +40,7 @@ class OpenedCheckpoint:
         dropped: name in the file -> why no tower uses it.
         architecture: what the folder says of the whole model; None for a bare file, or for one tower.
         release: gives the memory of a mapped tensor back, once its values have been copied elsewhere.
+        lasting: nobody rewrites the file in place, so that a model may go on living in the mapped pages.
         layout: the family of names.
         image: what the folder says of its image tower.
         text: what the folder says of its text tower.
@@ -53,7 +53,8 @@ class OpenedCheckpoint:
     origins: dict[str, str]
     dropped: dict[str, str]
     architecture: ClipArchitecture | None
-    release: Callable[[Tensor], None]
+    release: Pages
+    lasting: bool
     layout: Layout
     image: ImageArchitecture | None = None
     text: BertArchitecture | None = None
@@ -83,6 +84,8 @@ def open_checkpoint(path: str | Path, *, shapes_only: bool = False) -> OpenedChe
     if not path.exists():
         raise CheckpointError("no such checkpoint", where=str(path))
     if not path.is_dir():
+        if _is_weight_file_of_a_folder(path):
+            return open_checkpoint(path.parent, shapes_only=shapes_only)
         mapped = map_tensors(path)
         official = _translated(mapped, path, shapes_only)
         return _opened(path, mapped, official, DescribedTowers(official.layout.kind))
@@ -111,6 +114,16 @@ def open_checkpoint(path: str | Path, *, shapes_only: bool = False) -> OpenedChe
     mapped = map_tensors(file)
     official = _translated(mapped, file, shapes_only)
     return _opened(path, mapped, official, openclip.describe_open_clip(path, official.tensors))
+
+
+def _is_weight_file_of_a_folder(path: Path) -> bool:
+    """Whether the folder around a file says what the file's tensors cannot: heads, activation, hashes."""
+    folder = path.parent
+    if path.name == MODEL_FILE and is_native(folder):
+        return True
+    if (folder / huggingface.CONFIG_FILE).is_file() and huggingface.is_hugging_face(folder):
+        return path.name == huggingface.weight_file(folder)
+    return path == openclip.find_open_clip(folder)
 
 
 def check_whole(opened: OpenedCheckpoint) -> None:
@@ -181,6 +194,7 @@ def _opened(
         dropped=official.dropped,
         architecture=described.architecture,
         release=mapped.release,
+        lasting=path.is_dir() and is_native(path),
         layout=official.layout,
         image=described.image,
         text=described.text,
@@ -207,13 +221,23 @@ def read_architecture_file(folder: Path) -> ClipArchitecture:
 
 
 def _verify(folder: Path, name: str) -> None:
-    """Names and sizes of all files, and the hash of one: the optimizer's need not be read to load a model."""
-    manifest = verify_dir(folder, deep=False)
-    if name not in manifest.files:
+    """Check the file that is about to be read; the others (an edited README) do not decide over it."""
+    expected = read_manifest(folder).files.get(name)
+    file = folder / name
+    if expected is None:
         raise ArtifactError(f"{name} is not in the manifest", where=str(folder))
-    file, expected = folder / name, manifest.files[name][1]
-    if is_stamped(file, expected):
+    if not file.is_file():
+        raise ArtifactError(f"{name} is missing", where=str(folder), fix="copy the folder again")
+    size, digest = expected
+    seen = file.stat()  # before hashing: what changes meanwhile must not be remembered as good
+    if seen.st_size != size:
+        raise ArtifactError(
+            f"{name} has {seen.st_size} bytes, the manifest says {size}",
+            where=str(folder),
+            fix="copy the folder again",
+        )
+    if is_stamped(file, digest):
         return
-    if sha256_file(file) != expected:
+    if sha256_file(file) != digest:
         raise ArtifactError(f"{name} differs from its sha256", where=str(folder), fix="copy the folder again")
-    stamp(file, expected)
+    stamp(file, digest, seen=seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnclip.checkpoints.mapping import MappedTensors, map_safetensors
+from cnclip.checkpoints.mapping import MappedTensors, NoPages, map_safetensors
 from cnclip.checkpoints.torchscript import is_torchscript, map_torchscript
 from cnclip.checkpoints.writing import aligned
 from cnclip.errors import CheckpointError, CnclipError, RefusedError
@@ -52,7 +53,7 @@ def map_tensors(path: Path) -> MappedTensors:
     elif is_torchscript(path):
         mapped = _read_torchscript(path)
     else:
-        mapped = MappedTensors(_read_torch(path), _keep)
+        mapped = MappedTensors(_read_torch(path), NoPages())
     if not mapped.tensors:
         raise CheckpointError("the file holds no tensors", where=str(path))
     checked = {}
@@ -61,10 +62,6 @@ def map_tensors(path: Path) -> MappedTensors:
         if checked[name].data_ptr() != tensor.data_ptr():
             mapped.release(tensor)
     return MappedTensors(checked, mapped.release)
-
-
-def _keep(tensor: Tensor) -> None:
-    """What `torch.load` mapped it cannot give back."""
 
 
 def _read_torchscript(path: Path) -> MappedTensors:
@@ -79,13 +76,12 @@ def _read_torchscript(path: Path) -> MappedTensors:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     with open(path, "rb") as file:
         start = file.read(len(_ZIP))
-    zipped = start == _ZIP
-    if zipped:
+    if start == _ZIP:
         _check_members(path)
     elif start[:1] != pickle.PROTO:
         raise CheckpointError("not a weight file, or a damaged one", where=str(path), fix=_DAMAGED)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True if zipped else None)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _pickle_error(str(error), path) from None
     except _SIGNS_OF_DAMAGE as error:
@@ -113,11 +109,11 @@ def _check_members(path: Path) -> None:
 def _pickle_error(message: str, path: Path) -> CnclipError:
     if "truncated" in message or "Ran out of input" in message:
         return CheckpointError("not a weight file, or a damaged one", where=str(path), fix=_DAMAGED)
-    reason = next(
-        (line.strip() for line in message.splitlines() if "Unsupported" in line), _first_line(message)
-    )
+    # Only the name out of torch's message: the rest advises to run the file after all.
+    asked = re.search(r"(?:GLOBAL|global:?|class:?|type:?)\s+[`']?([\w.]+\.\w+)", message)
+    reason = "" if asked is None else f": {asked[1]}"
     return RefusedError(
-        f"the file asks for more than tensors and was not run: {reason}", where=str(path), fix=_SAVE_PLAIN
+        f"the file asks for more than tensors and was not run{reason}", where=str(path), fix=_SAVE_PLAIN
     )
 
 

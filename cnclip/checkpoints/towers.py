@@ -20,13 +20,12 @@ from cnclip.checkpoints.opened import (
     require_tower,
     text_architecture,
 )
-from cnclip.checkpoints.vocabulary import check_vocabulary, check_word_table
+from cnclip.checkpoints.vocabulary import check_words
 from cnclip.errors import CheckpointError
 from cnclip.model import BertArchitecture, ChineseClip, ImageArchitecture, VitArchitecture
 
 _IMAGE, _TEXT = ("visual.",), ("bert.", "text_projection")
 _TEXT_PROJECTION, _VISUAL_PROJECTION = "text_projection", "visual.proj"
-_WORD_TABLE = "bert.embeddings.word_embeddings.weight"
 _PARTS = (
     (("visual.",), "the image tower, which was not asked for"),
     (("bert.", "text_projection"), "the text tower, which was not asked for"),
@@ -82,7 +81,7 @@ def load_text_tower(model: ChineseClip, path: str | Path, *, skip: Collection[st
     """
     opened = open_checkpoint(path)
     require_tower(opened, "text")
-    _check_words(opened)
+    check_words(opened)
     if opened.text is not None:
         _check_same(opened, opened.text, model.architecture.text, ("heads",))
     if _TEXT_PROJECTION not in opened.tensors:
@@ -115,17 +114,8 @@ def read_text_architecture(path: str | Path) -> BertArchitecture:
         CheckpointError: no text tower there, or one of another vocabulary than the tokenizer's.
     """
     opened = open_checkpoint(path, shapes_only=True)
-    _check_words(opened)
+    check_words(opened)
     return text_architecture(opened)
-
-
-def _check_words(opened: OpenedCheckpoint) -> None:
-    """A folder from elsewhere may have learned with another vocabulary."""
-    if not opened.path.is_dir() or is_native(opened.path):
-        return
-    if _WORD_TABLE in opened.tensors:
-        check_word_table(len(opened.tensors[_WORD_TABLE]), where=str(opened.path))
-        check_vocabulary(opened.path)
 
 
 def _warn_of_activation(opened: OpenedCheckpoint, image: ImageArchitecture) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnclip.checkpoints.huggingface import read_table
+from cnclip.checkpoints.opened import OpenedCheckpoint, is_native
 from cnclip.errors import CheckpointError
 from cnclip.text.wordpiece import VOCAB_SIZE, vocabulary
 
@@ -22,8 +23,27 @@ _KNOWN = {
     17964: "ERNIE 1.0's",
     40000: "ERNIE 3.0's",
 }
+_WORD_TABLE = "bert.embeddings.word_embeddings.weight"
 _FIX = "take a tower of the Chinese BERT vocabulary: RoBERTa-wwm-ext, MacBERT, RBT3, bert-base-chinese"
 _logger = logging.getLogger(__name__)
+
+
+def check_words(opened: OpenedCheckpoint) -> None:
+    """Refuse a text tower that learned with another vocabulary; a checkpoint folder of ours is known to fit.
+
+    A bare file shows the size of its word table only, and is refused where that is another vocabulary's.
+
+    Raises:
+        CheckpointError: says which vocabulary it is, or the first id that differs.
+    """
+    folder = opened.path.is_dir()
+    if _WORD_TABLE not in opened.tensors or (folder and is_native(opened.path)):
+        return
+    rows = len(opened.tensors[_WORD_TABLE])
+    if folder or rows in _KNOWN:
+        check_word_table(rows, where=str(opened.path))
+    if folder:
+        check_vocabulary(opened.path)
 
 
 def check_word_table(rows: int, *, where: str) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
+from cnclip.architecture import differing_keys
 from cnclip.checkpoints.compare import IMAGE, TEXT, Drift, ModelDrift, compare_tensors, is_statistic
-from cnclip.checkpoints.describe import CheckpointFacts, describe_checkpoint, file_hashes
+from cnclip.checkpoints.describe import CheckpointFacts, describe_checkpoint
 from cnclip.checkpoints.opened import OpenedCheckpoint, open_checkpoint
 from cnclip.commands.model_parts import (
     history_lines,
     read_history,
     readable_bytes,
     readable_count,
+    visible_hashes,
 )
 from cnclip.errors import CnclipError
 from cnclip.evaluation.report import Table, text_table
@@ -34,9 +36,11 @@ def show(name: str, *, json: bool = False) -> int:
         cnclip model show checkpoints/emoji-en-tiny
         cnclip model show clip_cn_vit-b-16.pt
         cnclip model show ViT-H-14 --json true
+        cnclip model show hfl/chinese-macbert-base
 
     Args:
-        name: a folder, a file, or an official name (nothing is downloaded).
+        name: a folder, a file, an official name (nothing is downloaded), or owner/name of a repository (what
+            is not here is downloaded).
         json: print one JSON object in place of the lines.
     """
     path = local_checkpoint(name) if name in MODELS else find_checkpoint(name)
@@ -45,7 +49,7 @@ def show(name: str, *, json: bool = False) -> int:
         lines = [f"{key}: {value}" for key, value in values.items() if value is not None]
         lines.append(f"not on this machine; cnclip model download {name}")
     else:
-        facts, history, files = describe_checkpoint(path), read_history(path), file_hashes(path)
+        facts, history, files = describe_checkpoint(path), read_history(path), visible_hashes(path)
         values = {**dataclasses.asdict(facts), "history": history}
         values["files"] = {file: {"bytes": size, "sha256": sha} for file, (size, sha) in files.items()}
         lines = [*_fact_lines(facts), *(f"history: {line}" for line in history_lines(history))]
@@ -190,19 +194,8 @@ def _architecture_differences(one: OpenedCheckpoint, other: OpenedCheckpoint) ->
     """Only of folders, which know: what bare files can tell shows in the shapes of their tensors."""
     if one.architecture is None or other.architecture is None:
         return []
-    before, after = _keys(one.architecture.to_dict()), _keys(other.architecture.to_dict())
-    return [
-        f"architecture: {key}: {before.get(key)} -> {after.get(key)}"
-        for key in {**before, **after}
-        if before.get(key) != after.get(key)
-    ]
-
-
-def _keys(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, part in value.items():
-        flat.update(_keys(part, f"{prefix}{key}.") if isinstance(part, dict) else {prefix + key: part})
-    return flat
+    keys = differing_keys(one.architecture, other.architecture)
+    return [f"architecture: {key}: {before} -> {after}" for key, before, after in keys]
 
 
 def _drift_table(title: str, drifts: list[Drift], note: str = "") -> Table:

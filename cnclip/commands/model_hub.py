@@ -6,15 +6,17 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cnclip.artifacts import MANIFEST_NAME, sha256_file, verify_dir, write_manifest
 from cnclip.checkpoints.describe import describe_checkpoint, path_bytes
 from cnclip.checkpoints.publish import TRAINER_FOLDER
 from cnclip.commands.card import model_card
-from cnclip.commands.model_parts import read_history, readable_bytes
+from cnclip.commands.model_parts import hash_lines, read_history, readable_bytes
 from cnclip.errors import CheckpointError, UnknownNameError
-from cnclip.finding import MODELS, find_checkpoint
+from cnclip.finding import MODELS, find_checkpoint, is_repository
 from cnclip.hub import push_folder
 from cnclip.hub.names import check_repository
 
@@ -22,25 +24,30 @@ CARD_FILE = "README.md"
 
 
 def download(name: str, *, root: Path | None = None, modelscope: bool = False) -> int:
-    """Fetch the weights of an official model, verified; what is here already is not fetched again.
+    """Fetch the weights of a model, verified; what is here already is not fetched again.
 
-    Prints where the file lies, its size and its sha256. HF_ENDPOINT names a mirror.
+    Prints where they lie, and the size and sha256 of each file. HF_ENDPOINT names a mirror.
 
     Examples:
         cnclip model download ViT-B-16
         cnclip model download ViT-H-14 --root checkpoints
         cnclip model download RN50 --modelscope true
+        cnclip model download hfl/chinese-macbert-base --root checkpoints
 
     Args:
-        name: of an official model; `cnclip model list` shows them.
-        root: folder to put the file into; without it the hub's own cache.
+        name: of an official model (`cnclip model list` shows them), or owner/name of a repository.
+        root: folder to put the file into, or a repository's folder owner--name; without it the hub's cache.
         modelscope: from ModelScope in place of the Hugging Face hub.
     """
-    if name not in MODELS:
+    if name not in MODELS and not is_repository(name):
         raise UnknownNameError(
-            f"{name!r} is no official model", fix=f"one of: {', '.join(MODELS)}; a path needs no download"
+            f"{name!r} is no official model, and not owner/name of a repository",
+            fix=f"one of: {', '.join(MODELS)}; a path needs no download",
         )
     path = find_checkpoint(name, root, use_modelscope=modelscope)
+    if path.is_dir():
+        print("\n".join([str(path), *hash_lines(path)]))
+        return 0
     size = path.stat().st_size
     print(f"{path}\n{size:,} bytes ({readable_bytes(size)})\nsha256 {sha256_file(path)}")
     return 0
@@ -76,15 +83,17 @@ def push(
         raise CheckpointError(
             "not a checkpoint folder", where=str(folder), fix="cnclip model convert makes one"
         )
-    with tempfile.TemporaryDirectory(prefix=".push-", dir=folder.absolute().parent) as temporary:
-        staged = stage_for_push(folder, Path(temporary) / folder.name, repository, license_name=license)
+    with _beside(folder) as temporary:
+        staged = stage_for_push(folder, temporary / "model", repository, license_name=license)
         print(f"uploading {readable_bytes(path_bytes(staged))} to {repository}", file=sys.stderr, flush=True)
         print(push_folder(staged, repository, private=private, message=message))
     return 0
 
 
 def stage_for_push(folder: Path, target: Path, repository: str, *, license_name: str) -> Path:
-    """A folder of what is uploaded: the checkpoint without training state, its card, a manifest of both.
+    """A folder of what is uploaded: the checkpoint without training state, a new manifest, and its card.
+
+    The card is not in the manifest: on the hub people edit it.
 
     Args:
         folder: the checkpoint; its files are linked where the file system can, else copied.
@@ -103,17 +112,33 @@ def stage_for_push(folder: Path, target: Path, repository: str, *, license_name:
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
         left_out = name.parts[0] == TRAINER_FOLDER or any(part.startswith(".") for part in name.parts)
-        if file.is_file() and not left_out and name.name != MANIFEST_NAME:
+        left_out = left_out or name.as_posix() in (MANIFEST_NAME, CARD_FILE)
+        if file.is_file() and not left_out:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             _link(file, target / name)
-    if not (target / CARD_FILE).exists():
-        (target / CARD_FILE).write_text(card, encoding="utf-8")
     write_manifest(target, facts)
+    if (folder / CARD_FILE).is_file():
+        _link(folder / CARD_FILE, target / CARD_FILE)
+    else:
+        (target / CARD_FILE).write_text(card, encoding="utf-8")
     return target
 
 
-def _link(file: Path, target: Path) -> None:
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder where files of `folder` can be linked, else one of the system's."""
+    parent = folder.absolute().parent
     try:
-        os.link(file, target)
+        made = tempfile.TemporaryDirectory(prefix=".push-", dir=parent)
+    except OSError:  # a shared disk that is read-only
+        made = tempfile.TemporaryDirectory(prefix="push-")
+    with made as temporary:
+        yield Path(temporary)
+
+
+def _link(file: Path, target: Path) -> None:
+    """A hard link to the file itself: in the hub's cache `file` is a symbolic link, relative to its place."""
+    try:
+        os.link(file.resolve(), target)
     except OSError:
         shutil.copyfile(file, target)

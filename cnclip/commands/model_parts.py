@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cnclip.artifacts import MANIFEST_NAME, read_json, read_manifest
+from cnclip.checkpoints.describe import file_hashes
 from cnclip.checkpoints.official import read_official_facts
 from cnclip.checkpoints.plan import HISTORY_FILES
 from cnclip.config import read_yaml
@@ -78,6 +79,23 @@ def metric_lines(metrics: dict[str, Any]) -> list[str]:
         if shown:
             lines.append(f"{row.get('kind', 'at')} at step {row.get('step', '?')}: " + ", ".join(shown))
     return lines
+
+
+def visible_hashes(path: Path) -> dict[str, tuple[int, str]]:
+    """`file_hashes` without hidden files, such as the records that a download keeps in its folder.
+
+    Raises:
+        ArtifactError: a file differs from the folder's manifest.
+    """
+    return {name: value for name, value in file_hashes(path).items() if not name.startswith(".")}
+
+
+def hash_lines(path: Path) -> list[str]:
+    """sha256, name and size of a file, or of each file of a folder."""
+    return [
+        f"sha256: {sha256}  {file} ({readable_bytes(size)})"
+        for file, (size, sha256) in visible_hashes(path).items()
+    ]
 
 
 def readable_bytes(count: int) -> str:

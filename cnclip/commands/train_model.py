@@ -43,7 +43,8 @@ def build_model(recipe: TrainRecipe, resume_from: Path | None) -> tuple[ChineseC
         RecipeError: sections that contradict each other, or a tower that is locked before it has learned.
     """
     _refuse_contradictions(recipe.model)
-    config, notes = _with_local_files(recipe.model), list[str]()
+    config = recipe.model if resume_from is not None else _with_local_files(recipe.model)
+    notes: list[str] = []
     if resume_from is not None:
         model = load_checkpoint(resume_from)
     elif config.checkpoint is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -84,17 +85,26 @@ def fetch_repository(
     except ResourceError as error:
         logger.warning("%s; looking at what is on the disk", error.what)
         return _from_disk(wanted, choose, error)
-    place = wanted.folder
-    for file in _chosen(choose, sorted(remotes), wanted):
-        remote = remotes[file]
-        path = _fetch(replace(wanted, file=file, revision=remote.revision), remote)
-        if place is None:
-            place = path.parents[len(Path(file).parts) - 1]
-        if wanted.folder is None:
-            with disk(path):
-                huggingface.remember_commit(repository, wanted.revision, remote.revision)
-    assert place is not None
-    return place
+    chosen = [remotes[file] for file in _chosen(choose, sorted(remotes), wanted)]
+    try:
+        return _fetch_all(wanted, chosen)
+    except ResourceError as error:
+        if wanted.folder is not None:  # there one version lies upon the other
+            raise
+        place = _from_disk(wanted, choose, error)
+        logger.warning("%s; the version that is on the disk serves", error.what)
+        return place
+
+
+def _fetch_all(wanted: Wanted, remotes: list[RemoteFile]) -> Path:
+    """The folder of the files; the weights come last, so that no half of a model looks like a whole one."""
+    for remote in sorted(remotes, key=lambda remote: remote.size or 0):
+        path = _fetch(replace(wanted, file=remote.file, revision=remote.revision), remote)
+    if wanted.folder is not None:
+        return wanted.folder
+    with contextlib.suppress(OSError):  # a cache that cannot be written may hold the files all the same
+        huggingface.remember_commit(wanted.repository, wanted.revision, remote.revision)
+    return path.parents[len(Path(remote.file).parts) - 1]
 
 
 def _fetch(wanted: Wanted, remote: RemoteFile | None) -> Path:
@@ -162,7 +172,7 @@ def _keep_aside(target: Path) -> None:
 
 
 def _from_disk(wanted: Wanted, choose: Callable[[list[str]], list[str]], otherwise: CnclipError) -> Path:
-    """Choose among the files that are there; raise `otherwise` where there are none."""
+    """Choose among the files that are there; raise `otherwise` where they are too few."""
     folder = wanted.folder
     if folder is None:
         folder = huggingface.cached_snapshot(wanted.repository, wanted.revision)
@@ -172,7 +182,11 @@ def _from_disk(wanted: Wanted, choose: Callable[[list[str]], list[str]], otherwi
     names = [name for name in names if is_safe_file(name) and not _NOT_OF_A_REPOSITORY.search(name)]
     if folder is None or not names:
         raise otherwise
-    for file in _chosen(choose, sorted(names), wanted):
+    try:
+        chosen = _chosen(choose, sorted(names), wanted)
+    except CnclipError as error:
+        raise otherwise from error
+    for file in chosen:
         damage = _damage(folder / file, _known_digest(wanted.folder, folder / file, file), None)
         if damage is not None:
             raise damage from otherwise

@@ -11,7 +11,7 @@ from cnclip.errors import CnclipError, ResourceError, UnknownNameError
 from cnclip.hub.names import is_safe_file
 from cnclip.hub.settings import answer_seconds, endpoint, hugging_face_cache
 from cnclip.hub.transfer import RemoteFile
-from cnclip.hub.web import StatusTrouble, TransientTrouble
+from cnclip.hub.web import GATED, StatusTrouble, TransientTrouble
 
 _SAFE_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -151,7 +151,7 @@ def _trouble(error: Exception) -> StatusTrouble | TransientTrouble | CnclipError
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if isinstance(error, GatedRepoError):
-        return StatusTrouble(403, "its owner gives it to those only who asked for access")
+        return StatusTrouble(403, GATED)
     if isinstance(error, OfflineModeIsEnabled):
         return StatusTrouble(0, "huggingface_hub was imported while HF_HUB_OFFLINE was set")
     if isinstance(error, HFValidationError):

@@ -79,8 +79,9 @@ def explained(wanted: Wanted, *, digest: str | None = None) -> Iterator[None]:
 def _refusal(wanted: Wanted, trouble: StatusTrouble) -> CnclipError:
     hub = HUB_TITLES[wanted.hub]
     if trouble.status == 404:
+        missing = f"repository {wanted.repository}" if wanted.file is None else wanted.title
         return UnknownNameError(
-            f"{hub} has no {wanted.title} at {wanted.revision}: {trouble.reason}",
+            f"{hub} has no {missing} at {wanted.revision}: {trouble.reason}",
             where=wanted.address,
             fix="check the names of the repository, the file and the revision",
         )
@@ -94,13 +95,17 @@ def _refusal(wanted: Wanted, trouble: StatusTrouble) -> CnclipError:
         return ResourceError(
             f"{hub} does not give {wanted.title}: {trouble.reason}",
             where=wanted.address,
-            fix="ask for access on the repository's page, then: hf auth login",
+            fix=f"ask for access on the repository's page, then {_as_member(wanted)}",
         )
     return ResourceError(
         f"cannot fetch {wanted.title} from {hub}: {trouble.reason}",
         where=wanted.address,
         fix=f"{_elsewhere(wanted)}, or {_by_hand(wanted)}",
     )
+
+
+def _as_member(wanted: Wanted) -> str:
+    return "run: hf auth login" if wanted.hub == "huggingface" else _by_hand(wanted)
 
 
 def _elsewhere(wanted: Wanted) -> str:

@@ -26,6 +26,7 @@ from cnclip.hub.settings import answer_seconds, is_allowed, stall_seconds
 
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_JSON_BYTES = 64_000_000
+GATED = "its owner gives it to those only who asked for access"
 
 
 class TransientTrouble(Exception):
@@ -143,6 +144,8 @@ def _status_trouble(error: HTTPError) -> TransientTrouble | StatusTrouble:
     reason = f"the server answered {error.code} {http.client.responses.get(error.code, '')}".rstrip()
     if error.code in _TRANSIENT_STATUSES:
         return TransientTrouble(reason, _retry_after_seconds(error.headers))
+    if error.headers.get("X-Error-Code") == "GatedRepo":  # 401 without a token, 403 with one
+        return StatusTrouble(403, GATED)
     return StatusTrouble(error.code, reason)
 
 

@@ -6,7 +6,7 @@ caption that costs as much as a third of the product. The operators are those th
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -53,10 +53,20 @@ class PackedLinear(nn.Module):
         return outputs
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        raise CnclipError(
-            "a model that was packed for inference cannot be saved or trained",
-            fix="load the model again, and leave out pack_for_inference",
-        )
+        raise _fixed("saved")
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        raise _fixed("moved or converted")
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        raise _fixed("copied")
+
+
+def _fixed(deed: str) -> CnclipError:
+    return CnclipError(
+        f"a model that was packed for inference cannot be {deed}",
+        fix="load the model again; choose device and precision then, and pack it last",
+    )
 
 
 class PackedMlp(nn.Module):

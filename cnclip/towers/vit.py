@@ -59,7 +59,7 @@ def _product(rows: Tensor, linear: nn.Linear, scale: float, *, bias_scale: float
         return outputs
     bias = linear.bias if bias_scale == 1.0 else linear.bias * bias_scale
     flat = torch.addmm(bias, rows.flatten(0, -2), linear.weight.t(), alpha=scale)
-    return flat.view(*rows.shape[:-1], -1)
+    return flat.view(*rows.shape[:-1], linear.out_features)
 
 
 class Block(nn.Module):

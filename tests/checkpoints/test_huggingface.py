@@ -307,6 +307,9 @@ def test_bare_file_of_a_folder_loads_too(folder: Path, caplog: pytest.LogCapture
     config = transformers.CLIPVisionConfig(**wide, hidden_act="gelu")
     transformers.CLIPVisionModelWithProjection(config).save_pretrained(folder / "english")
     image, _ = read_image_architecture(folder / "english" / "model.safetensors")
+    assert isinstance(image, VitArchitecture) and image.activation == "gelu"  # config.json lies beside it
+    (folder / "english" / "model.safetensors").rename(folder / "bare.safetensors")
+    image, _ = read_image_architecture(folder / "bare.safetensors")
     assert isinstance(image, VitArchitecture) and image.activation == "quick_gelu"
     assert "does not say its activation" in caplog.text and "gelu" in caplog.text
 

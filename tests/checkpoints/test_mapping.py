@@ -69,6 +69,7 @@ def test_writing_to_a_mapped_tensor_does_not_change_the_file(tmp_path: Path) -> 
         ({"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}, "no number"),
         ({"dtype": "F32", "shape": [True, 2], "data_offsets": [0, 8]}, "no number"),
         ({"dtype": "F32", "shape": [2]}, "data_offsets"),
+        ({"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]}, "no number"),
     ],
 )
 def test_header_that_contradicts_itself_is_refused(

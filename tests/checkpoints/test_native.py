@@ -10,7 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cnclip.artifacts import read_manifest, write_manifest
-from cnclip.checkpoints import Interpolation, load_checkpoint, read_architecture, save_checkpoint
+from cnclip.checkpoints import (
+    Interpolation,
+    load_checkpoint,
+    read_architecture,
+    save_checkpoint,
+)
 from cnclip.errors import ArtifactError, CheckpointError, CnclipError
 from cnclip.model import ChineseClip
 

@@ -336,8 +336,7 @@ def test_what_is_pushed_has_a_card_and_no_training_state(folder: Path, tmp_path:
     write_json(folder / "results.json", RESULTS)
     before = sorted(path.name for path in folder.iterdir())
     staged = stage_for_push(folder, tmp_path / "staged", "me/表情", license_name="mit")
-    assert set(verify_dir(staged).files) == {
-        "README.md",
+    assert set(verify_dir(staged).files) == {  # not the card, which people edit on the hub
         "architecture.json",
         "metrics.json",
         "model.safetensors",

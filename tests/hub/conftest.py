@@ -7,17 +7,25 @@ import importlib.util
 import json
 import random
 import re
+import shutil
 import socketserver
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import huggingface_hub  # noqa: F401  (its constants are frozen now: what tests set later must count all the same)
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cnclip.checkpoints import save_checkpoint
+from cnclip.checkpoints.official import write_official
+from cnclip.checkpoints.to_huggingface import write_hugging_face
+from cnclip.model import BertArchitecture, ChineseClip, ClipArchitecture, VitArchitecture
 
 REPOSITORY = "OFA-Sys/chinese-clip-test"
 WEIGHTS = "clip_cn_test.pt"
@@ -90,7 +98,8 @@ class _Handler(bodies.Bodies, uploads.Uploads, BaseHTTPRequestHandler):  # type:
             "X-Linked-Size": str(size),
             "Accept-Ranges": "bytes",
             # another host name for the same server: tokens must not go there
-            "Location": self.hub.redirect_to or f"http://localhost:{self.hub.port}/cdn/{repository}/{file}",
+            "Location": self.hub.redirect_to
+            or f"http://localhost:{self.hub.port}/cdn/{repository}/{quote(file)}",
         }
         self._plain(302, b"", headers)
 
@@ -181,3 +190,61 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield served
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ChineseClip:
+    """A model whose heads are 64 wide, so that a bare file tells its architecture."""
+    text = BertArchitecture(hidden=64, layers=1, heads=1, intermediate=64)
+    image = VitArchitecture(width=64, layers=1, heads=1, patch_size=8, resolution=16)
+    return ChineseClip(ClipArchitecture(embed_dim=16, image=image, text=text), seed=5).eval()
+
+
+@pytest.fixture(scope="session")
+def formats(tiny: ChineseClip, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """The tiny model as the files of repositories: kind -> file -> bytes."""
+    place = tmp_path_factory.mktemp("仓库")
+    save_checkpoint(tiny, place / "native", extra_files={"recipe.yaml": "seed: 7\n"})
+    (place / "hf").mkdir()
+    write_hugging_face(tiny, place / "hf")
+    (place / "sharded").mkdir()
+    write_hugging_face(tiny, place / "sharded")
+    _shard(place / "sharded")
+    for kind in ("pt", "safetensors"):
+        (place / kind).mkdir()
+    write_official(tiny, place / "pt" / "clip_cn_tiny.pt")
+    shutil.copy(place / "native" / "model.safetensors", place / "safetensors" / "模型.safetensors")
+    return {folder.name: files_of(folder) for folder in place.iterdir()}
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Relative name -> bytes, and a README as every repository has one."""
+    names = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in names.items()} | {
+        "README.md": b"# README\n",
+        ".gitattributes": b"*.pt filter=lfs\n",
+    }
+
+
+def _shard(folder: Path) -> None:
+    """Two shards and their index in place of one file."""
+    tensors = load_file(folder / "model.safetensors")
+    names, weight_map = sorted(tensors), {}
+    for number, part in enumerate((names[:9], names[9:]), start=1):
+        file = f"model-{number:05}-of-00002.safetensors"
+        save_file({name: tensors[name].clone() for name in part}, folder / file)
+        weight_map |= dict.fromkeys(part, file)
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[ChineseClip, ChineseClip], bool]:
+    """Whether two models have equal weights."""
+
+    def compare(one: ChineseClip, other: ChineseClip) -> bool:
+        first, second = one.state_dict(), other.state_dict()
+        return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
+
+    return compare

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -58,10 +59,11 @@ def test_packed_model_in_bfloat16_is_close() -> None:
     assert torch.nn.functional.cosine_similarity(one, other.float()).min() > 0.999
 
 
-def test_packed_model_cannot_be_saved_and_says_what_to_do() -> None:
+def test_packed_model_cannot_be_saved_moved_or_copied_and_says_what_to_do() -> None:
     packed = _model("tiny-ViT").pack_for_inference()
-    with pytest.raises(CnclipError, match="load the model again"):
-        packed.state_dict()
+    for deed in (packed.state_dict, packed.bfloat16, lambda: copy.deepcopy(packed)):
+        with pytest.raises(CnclipError, match="load the model again"):
+            deed()
 
 
 def test_packing_twice_or_in_a_type_that_is_not_packed_changes_nothing() -> None:

@@ -113,3 +113,7 @@ def test_bf16_autocast_stays_close(vit: VisionTransformer, pictures: Tensor) -> 
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = vit(pictures)
     assert torch.cosine_similarity(rough.float(), vit(pictures)).min() > 0.999
+
+
+def test_no_pictures_give_no_features(vit: VisionTransformer) -> None:
+    assert vit(torch.zeros(0, 3, 32, 32)).shape == (0, 16)
