@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnclip.errors import CheckpointError, UnknownNameError
-from cnclip.hub import HubName, fetch_file, fetch_repository
+from cnclip.hub import HubName, check_whole, fetch_file, fetch_repository
 from cnclip.hub.huggingface import cached_snapshot
 from cnclip.hub.settings import DEFAULT_REVISIONS, modelscope_cache
 
@@ -83,6 +83,8 @@ def find_checkpoint(
     if name in MODELS:
         return _official_file(MODELS[str(name)], download_root, hub)
     if _exists(name):
+        if Path(name).is_file():
+            check_whole(Path(name))
         return Path(name)
     if isinstance(name, Path) or not is_repository(name):
         raise _nowhere(name)

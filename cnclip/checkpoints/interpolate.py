@@ -14,6 +14,17 @@ from cnclip.errors import CheckpointError, UnknownNameError
 Interpolation = Literal["cn_clip", "antialias"]
 
 
+def check_interpolation(interpolation: str) -> None:
+    """Refuse a word that is no interpolation.
+
+    Raises:
+        UnknownNameError: with the known ones.
+    """
+    if interpolation not in get_args(Interpolation):
+        known = ", ".join(get_args(Interpolation))
+        raise UnknownNameError(f"interpolation={interpolation!r} is unknown", fix=f"one of: {known}")
+
+
 def resize_positions(table: Tensor, tokens: int, interpolation: Interpolation = "cn_clip") -> Tensor:
     """Bicubic on the square of places; the first row ([CLS], or the mean of a ResNet's pool) stays.
 
@@ -30,9 +41,7 @@ def resize_positions(table: Tensor, tokens: int, interpolation: Interpolation = 
         CheckpointError: the table is not that of a square.
         UnknownNameError: another interpolation.
     """
-    if interpolation not in get_args(Interpolation):
-        known = ", ".join(get_args(Interpolation))
-        raise UnknownNameError(f"interpolation={interpolation!r} is unknown", fix=f"one of: {known}")
+    check_interpolation(interpolation)
     if len(table) == tokens:
         return table
     old, new = math.isqrt(len(table) - 1), math.isqrt(tokens - 1)

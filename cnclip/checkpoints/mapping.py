@@ -37,10 +37,12 @@ class MappedTensors:
         tensors: name -> tensor on the CPU.
         release: gives the memory of one of these back to the system, once its values have been copied; a
             tensor that is not mapped is left alone. Its values stay readable, from the file.
+        stated: what a file of ours says about the architecture, unchecked; None where it says nothing.
     """
 
     tensors: dict[str, Tensor]
     release: Pages
+    stated: Any = None
 
 
 class Pages(Protocol):

@@ -20,7 +20,7 @@ from cnclip.artifacts import atomic_dir, write_json
 from cnclip.checkpoints.account import LoadAccount
 from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture, official_name_of
 from cnclip.checkpoints.fitting import build_model, check_finite
-from cnclip.checkpoints.interpolate import Interpolation, resize_positions
+from cnclip.checkpoints.interpolate import Interpolation, check_interpolation, resize_positions
 from cnclip.checkpoints.names import to_official
 from cnclip.checkpoints.opened import (
     ARCHITECTURE_FILE,
@@ -137,6 +137,7 @@ def load_with_account(
 ) -> tuple[ChineseClip, LoadAccount]:
     """`load_checkpoint`, and what came from where."""
     check_precision(precision)
+    check_interpolation(interpolation)
     opened = open_checkpoint(path)
     check_whole(opened)
     check_words(opened)

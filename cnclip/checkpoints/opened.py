@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def open_checkpoint(path: str | Path, *, shapes_only: bool = False) -> OpenedChe
             return open_checkpoint(path.parent, shapes_only=shapes_only)
         mapped = map_tensors(path)
         official = _translated(mapped, path, shapes_only)
-        return _opened(path, mapped, official, DescribedTowers(official.layout.kind))
+        return _opened(path, mapped, official, _stated_towers(mapped, official.layout.kind, path))
     if is_native(path):
         whole = read_architecture_file(path)
         _verify(path, MODEL_FILE)
@@ -214,10 +214,22 @@ def read_architecture_file(folder: Path) -> ClipArchitecture:
     value = read_json(file)
     if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
         raise CheckpointError("unknown checkpoint format", where=str(file), fix="upgrade cnclip")
+    return _architecture(value, file)
+
+
+def _architecture(value: Any, file: Path) -> ClipArchitecture:
     try:
         return ClipArchitecture.from_dict(value)
     except RecipeError as error:
         raise CheckpointError(f"not an architecture: {error.what}", where=str(file)) from None
+
+
+def _stated_towers(mapped: MappedTensors, kind: str, path: Path) -> DescribedTowers:
+    """What a bare file of ours says about itself; most files say nothing."""
+    if mapped.stated is None:
+        return DescribedTowers(kind)
+    whole = _architecture(mapped.stated, path)
+    return DescribedTowers(kind, whole, whole.image, whole.text, whole.embed_dim)
 
 
 def _verify(folder: Path, name: str) -> None:

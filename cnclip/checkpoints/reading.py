@@ -20,6 +20,7 @@ from cnclip.errors import CheckpointError, CnclipError, RefusedError
 _DAMAGED = "copy or download the file again"
 _SAVE_PLAIN = "in the program that wrote it, save model.state_dict() alone, best as safetensors"
 _ZIP = b"PK\x03\x04"  # torch's own test; before 1.6 a file was a row of pickles, each starting with PROTO
+STATED = "architecture"  # in files of ours that cn_clip reads too: what no tensor shows
 _WRAPPERS = ("state_dict",)
 _SIGNS_OF_DAMAGE = (  # what torch.load was seen to raise on cut and flipped files
     RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError, AssertionError,
@@ -53,7 +54,7 @@ def map_tensors(path: Path) -> MappedTensors:
     elif is_torchscript(path):
         mapped = _read_torchscript(path)
     else:
-        mapped = MappedTensors(_read_torch(path), NoPages())
+        mapped = _read_torch(path)
     if not mapped.tensors:
         raise CheckpointError("the file holds no tensors", where=str(path))
     checked = {}
@@ -61,7 +62,7 @@ def map_tensors(path: Path) -> MappedTensors:
         checked[name] = _checked(name, tensor, path)
         if checked[name].data_ptr() != tensor.data_ptr():
             mapped.release(tensor)
-    return MappedTensors(checked, mapped.release)
+    return MappedTensors(checked, mapped.release, mapped.stated)
 
 
 def _read_torchscript(path: Path) -> MappedTensors:
@@ -73,7 +74,7 @@ def _read_torchscript(path: Path) -> MappedTensors:
         ) from None
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _read_torch(path: Path) -> MappedTensors:
     with open(path, "rb") as file:
         start = file.read(len(_ZIP))
     if start == _ZIP:
@@ -92,7 +93,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors.values()}
     if sum(storages.values()) > path.stat().st_size:
         raise RefusedError("the tensors claim more bytes than the file has", where=str(path))
-    return tensors
+    return MappedTensors(tensors, NoPages(), content.get(STATED) if isinstance(content, dict) else None)
 
 
 def _check_members(path: Path) -> None:
