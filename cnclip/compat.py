@@ -16,15 +16,16 @@ import torch
 from torch import Tensor
 
 from cnclip.checkpoints import load_image_tower, load_text_tower, resize_positions
+from cnclip.checkpoints.fitting import fit
 from cnclip.checkpoints.opened import open_checkpoint
 from cnclip.checkpoints.precision import round_as_cn_clip, set_precision
-from cnclip.errors import CnclipError
+from cnclip.errors import CheckpointError
 from cnclip.images.transform import ImageTransform
 from cnclip.images.transform import image_transform as _image_transform
 from cnclip.model import ChineseClip
 from cnclip.text.tokenizer import tokenize as _tokenize
 from cnclip.text.wordpiece import CONTEXT_LENGTH, piece_ids, vocabulary
-from cnclip.zoo import available_models
+from cnclip.zoo import available_models, chosen_device
 from cnclip.zoo import load_from_name as _load_from_name
 
 __all__ = ["available_models", "image_transform", "load", "load_from_name", "tokenize"]
@@ -64,7 +65,7 @@ def load_from_name(
     Raises:
         CnclipError: as `cnclip.load_from_name`.
     """
-    place = _device(device)
+    place = chosen_device(device)
     model, transform = _load_from_name(
         name,
         place,
@@ -106,7 +107,7 @@ def load(
     Raises:
         CheckpointError: a file is damaged, or does not fit the model.
     """
-    place = _device(device)
+    place = chosen_device(device)
     if clip_path is not None:
         _load_image_tower(model, clip_path)
     if bert_path is not None:
@@ -179,23 +180,25 @@ class FullTokenizer:
 _tokenizer = FullTokenizer()
 
 
-def _device(device: str | torch.device | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise CnclipError(f"unknown device {device!r}", fix="cpu, cuda or cuda:0") from error
-
-
 def _load_image_tower(model: ChineseClip, path: str | Path) -> None:
     """`load_image_tower` with the original's additions: positions are stretched, logit_scale is taken."""
     tensors = open_checkpoint(path).tensors
     own = model.state_dict()
+    found: dict[str, Tensor] = {}
     table, places = tensors.get(_POSITIONS), own.get(_POSITIONS)
-    stretched = table is not None and places is not None and len(table) != len(places)
-    load_image_tower(model, path, skip={_POSITIONS} if stretched else ())
-    if table is not None and places is not None and stretched:
-        places.copy_(resize_positions(table, len(places), "cn_clip"))
+    if table is not None and places is not None and _differ_in_length(table, places):
+        try:
+            found[_POSITIONS] = resize_positions(table, len(places), "cn_clip")
+        except CheckpointError as error:
+            raise CheckpointError(error.what, where=f"{path}: {_POSITIONS}") from None
+    skip = set(found)
     if _LOGIT_SCALE in tensors:
-        model.logit_scale.copy_(tensors[_LOGIT_SCALE])
+        found[_LOGIT_SCALE] = tensors[_LOGIT_SCALE]
+    fitted = fit(found, {name: own[name] for name in found}, where=Path(path))
+    load_image_tower(model, path, skip=skip)
+    for name, tensor in fitted.items():
+        own[name].copy_(tensor)
+
+
+def _differ_in_length(table: Tensor, other: Tensor) -> bool:
+    return table.shape[1:] == other.shape[1:] and len(table) != len(other)

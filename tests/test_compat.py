@@ -191,6 +191,28 @@ def test_load_refuses_what_does_not_fit(model: ChineseClip, tmp_path: Path) -> N
         clip.load(model, "gpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("visual.positional_embedding", torch.full((65, 128), float("nan")), "NaN or infinity"),
+        ("visual.positional_embedding", torch.zeros(51, 128), "square"),
+        ("visual.positional_embedding", torch.zeros(65, 96), "do not fit"),
+        ("logit_scale", torch.tensor(float("nan")), "NaN or infinity"),
+        ("logit_scale", torch.zeros(3), "do not fit"),
+    ],
+)
+def test_load_refuses_damaged_positions_and_scales_and_changes_nothing(
+    model: ChineseClip, tmp_path: Path, name: str, value: torch.Tensor, message: str
+) -> None:
+    file = openai_file(ChineseClip(model.architecture, seed=8), tmp_path / "openai.pt")
+    torch.save({**torch.load(file, weights_only=True), name: value}, file)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=message) as caught:
+        clip.load(model, "cpu", file)
+    assert "openai.pt" in str(caught.value) and name in str(caught.value)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
 def test_tokenizer_object() -> None:
     tokenizer = clip._tokenizer
     assert tokenizer.tokenize("iPhone13pro手机，龘") == ["iphone", "##13", "##pro", "手", "机", "，", "[UNK]"]

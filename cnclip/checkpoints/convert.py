@@ -16,10 +16,12 @@ from cnclip.artifacts import (
 )
 from cnclip.checkpoints.account import LoadAccount
 from cnclip.checkpoints.describe import path_bytes
+from cnclip.checkpoints.detect import detect_architecture
 from cnclip.checkpoints.fitting import check_finite
 from cnclip.checkpoints.huggingface import CONFIG_FILE
-from cnclip.checkpoints.native import load_checkpoint, load_with_account, read_architecture, write_model
+from cnclip.checkpoints.native import load_checkpoint, load_with_account, write_model
 from cnclip.checkpoints.official import check_official, write_official
+from cnclip.checkpoints.opened import open_checkpoint
 from cnclip.checkpoints.parity import (
     Parity,
     Probe,
@@ -47,7 +49,8 @@ class Conversion:
         account: what was read from where.
         parities: who read the target -> both sides' features against the source's.
         left_out: file or part of the source that the target has not -> (bytes, reason).
-        untold: what the target's tensors do not tell, and whoever loads it must know: `text.heads is 4` …
+        untold: what the target's tensors do not tell (`text.heads is 4` …): the file says it beside them to
+            cnclip, other programs must know it.
         source_bytes: size of the source.
         target_bytes: size of the target.
     """
@@ -79,6 +82,7 @@ def convert_checkpoint(
         ResourceError: disk full, no permission.
     """
     check_target(target, wanted)
+    source_bytes = path_bytes(source)  # with --replace the target may take the source's place
     report(f"reading {source}")
     model, account = load_with_account(source, resolution=wanted.resolution)
     architecture = model.architecture
@@ -101,7 +105,7 @@ def convert_checkpoint(
         parities=parities,
         left_out=extras.left_out,
         untold=_untold(target, architecture) if wanted.format == "cn_clip" else [],
-        source_bytes=path_bytes(source),
+        source_bytes=source_bytes,
         target_bytes=path_bytes(target),
     )
 
@@ -154,10 +158,11 @@ def _read_back(
 
 
 def _untold(file: Path, architecture: ClipArchitecture) -> list[str]:
-    """What a bare file's tensors do not tell of its architecture: heads of an unusual width, dropout."""
+    """What a file's tensors do not tell of its architecture: heads of an unusual width, dropout."""
     true = architecture.to_dict()
     try:
-        told = read_architecture(file).to_dict()
+        opened = open_checkpoint(file, shapes_only=True)
+        told = detect_architecture(opened.tensors, where=str(file)).to_dict()
     except CheckpointError:
         told = {"image": {}, "text": {}}
     return [

@@ -16,7 +16,7 @@ from cnclip.model import BertArchitecture, ClipArchitecture, VitArchitecture
 from cnclip.towers.bert import LAYER_NORM_EPS
 from cnclip.towers.vit import MLP_RATIO
 
-_VISION_EPS = 1e-5  # torch's default, which our image tower uses
+VISION_EPS = 1e-5  # torch's default, which our image tower uses
 _PROJECTION_DIM, _HEADS = 512, 12  # what the library takes where a configuration is silent
 _WHOLE, _ENGLISH = "chinese_clip", "clip"
 _IMAGE = ("clip_vision_model", "chinese_clip_vision_model")
@@ -131,7 +131,7 @@ def _vision(
     }
     computed = {
         "intermediate_size": MLP_RATIO * image.width,
-        "layer_norm_eps": _VISION_EPS,
+        "layer_norm_eps": VISION_EPS,
         "num_channels": 3,
     }
     check_claims(_claims(section, prefix, sizes, _TENSORS), file=file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from cnclip.artifacts import atomic_file
+from cnclip.checkpoints.detect import detect_architecture
 from cnclip.checkpoints.fitting import check_finite
 from cnclip.checkpoints.names import to_official
-from cnclip.checkpoints.reading import read_tensors
+from cnclip.checkpoints.reading import STATED, read_tensors
+from cnclip.checkpoints.torchscript import is_torchscript
 from cnclip.errors import CheckpointError, RefusedError
 from cnclip.model import ChineseClip, ClipArchitecture, FeatureArchitecture, VitArchitecture
 
@@ -66,8 +69,18 @@ def write_official(model: ChineseClip, path: Path, *, facts: OfficialFacts | Non
         "name": facts.name,
         "state_dict": {_PREFIX + name: _with_own_storage(tensor) for name, tensor in official.items()},
     }
+    if not _tensors_tell(official, model.architecture):
+        content[STATED] = model.architecture.to_dict()
     with atomic_file(path) as temporary:
         _save(content, temporary)
+
+
+def _tensors_tell(official: Mapping[str, Tensor], architecture: ClipArchitecture) -> bool:
+    """Whether a reader finds the architecture from the tensors alone, as in every official file."""
+    try:
+        return detect_architecture(official, where="") == architecture
+    except CheckpointError:  # a width whose heads nobody can guess
+        return False
 
 
 def read_official_facts(path: Path) -> OfficialFacts | None:
@@ -81,7 +94,7 @@ def read_official_facts(path: Path) -> OfficialFacts | None:
     except RefusedError:  # no plain table of tensors: `open_checkpoint` knows whether it is anything else
         return None
     with open(path, "rb") as file:
-        if path.suffix == ".safetensors" or file.read(2) != b"PK":
+        if path.suffix == ".safetensors" or file.read(2) != b"PK" or is_torchscript(path):
             return None
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if not isinstance(content, dict) or "state_dict" not in content:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cnclip.artifacts import MANIFEST_NAME, read_json, read_manifest, verify_dir
-from cnclip.checkpoints.huggingface import CONFIG_FILE
+from cnclip.artifacts import MANIFEST_NAME, read_json, verify_dir
+from cnclip.checkpoints.hugging_tokenizer import TOKENIZER_FILES
+from cnclip.checkpoints.huggingface import CONFIG_FILE, read_table, weight_file
 from cnclip.checkpoints.official import OfficialFacts, read_official_facts
-from cnclip.checkpoints.opened import ARCHITECTURE_FILE, MODEL_FILE
+from cnclip.checkpoints.opened import ARCHITECTURE_FILE
 from cnclip.checkpoints.precision import Precision
 from cnclip.checkpoints.publish import METRICS_FILE, TRAINER_FOLDER
+from cnclip.checkpoints.to_huggingface import PREPROCESSOR_FILE
 from cnclip.errors import ArtifactError, RecipeError
 
 Format = Literal["native", "cn_clip", "hf"]
@@ -21,6 +25,9 @@ FORMATS: dict[Format, str] = {
     "hf": "Hugging Face folder",
 }
 HISTORY_FILES = ("recipe.yaml", METRICS_FILE, "results.json")
+_TRAINER_STATE = f"{TRAINER_FOLDER}/state.json"
+_PAPERS = re.compile(r"(readme|licen[cs]e|notice|copying)[^/]*", re.IGNORECASE)
+_READ_BY_OTHERS = (*TOKENIZER_FILES, PREPROCESSOR_FILE, "special_tokens_map.json", "added_tokens.json")
 _OPTIMIZER = "cn_clip's training state, which only cn_clip can go on from"
 _FILE_ENDINGS = (".pt", ".pth", ".bin")
 
@@ -71,41 +78,105 @@ class Extras:
         """
         facts: dict[str, Any] = {"kind": f"cnclip {FORMATS[wanted.format]}", "converted_from": source.name}
         if source.is_file():
-            official = read_official_facts(source) or OfficialFacts(name=source.stem)
+            told = read_official_facts(source)
+            official = told or OfficialFacts(name=source.stem)
             left = {"optimizer": (official.optimizer_bytes, _OPTIMIZER)} if official.optimizer_bytes else {}
-            return cls(source, (), left, facts, official)
-        names = [path.relative_to(source).as_posix() for path in sorted(source.rglob("*")) if path.is_file()]
-        native = (source / ARCHITECTURE_FILE).is_file()
-        if native:
-            verify_dir(source)  # what is copied is copied whole
-            facts = {**read_manifest(source).facts, **facts}
+            return cls(source, (), left, {**_kept_facts(told), **facts}, official)
+        if (source / MANIFEST_NAME).is_file():
+            facts = {**verify_dir(source).facts, **facts}  # what is copied is copied whole
         copied: list[str] = []
         left_out: dict[str, tuple[int, str]] = {}
-        for name in names:
-            why = _reason_to_leave(name, wanted, native=native)
+        reasons = _Reasons(wanted, native=(source / ARCHITECTURE_FILE).is_file(), read=_weight_files(source))
+        for path in sorted(path for path in source.rglob("*") if path.is_file()):
+            name = path.relative_to(source).as_posix()
+            why = reasons.to_leave(name)
             if why is None:
                 copied.append(name)
             elif why:
-                left_out[name] = ((source / name).stat().st_size, why)
-        metrics = read_json(source / METRICS_FILE) if METRICS_FILE in names else {}
-        step = metrics.get("published_step") if isinstance(metrics, dict) else None
-        official = OfficialFacts(name=source.name, step=step if type(step) is int else 0)
-        return cls(source, tuple(copied), left_out, facts, official)
+                part = name.split("/")[0] if name.startswith(".") else name  # .git has thousands
+                left_out[part] = (left_out.get(part, (0, why))[0] + path.stat().st_size, why)
+        return cls(source, tuple(copied), left_out, facts, _official_facts(source, facts))
 
 
-def _reason_to_leave(name: str, wanted: Wanted, *, native: bool) -> str | None:
-    """Why a file of a folder is not copied; None = it is; "" = it is written anew."""
-    if wanted.format != "cn_clip" and name in HISTORY_FILES:
-        return None
-    if not native or name in (MODEL_FILE, ARCHITECTURE_FILE, MANIFEST_NAME):
-        return ""
-    if name.startswith(f"{TRAINER_FOLDER}/"):
-        if wanted.strip:
+def _kept_facts(told: OfficialFacts | None) -> dict[str, Any]:
+    """What a manifest keeps of a cn_clip file's facts."""
+    if told is None:
+        return {}
+    values = {"name": told.name, "epoch": told.epoch, "step": told.step}
+    return {key: value for key, value in values.items() if value}
+
+
+def _official_facts(folder: Path, facts: Mapping[str, Any]) -> OfficialFacts:
+    """What a cn_clip file says of a folder: from its manifest, else from what training wrote down."""
+    name, epoch = facts.get("name"), facts.get("epoch")
+    steps = (
+        facts.get("step"),
+        _number(folder / METRICS_FILE, "published_step"),
+        _number(folder / _TRAINER_STATE, "step"),
+    )
+    return OfficialFacts(
+        name=name if isinstance(name, str) and name else folder.name,
+        epoch=epoch if type(epoch) is int else 0,
+        step=next((step for step in steps if type(step) is int), 0),
+    )
+
+
+def _number(file: Path, key: str) -> Any:
+    value = read_json(file) if file.is_file() else None
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _weight_files(folder: Path) -> frozenset[str]:
+    """The files that the weights of a folder were read from."""
+    name = weight_file(folder)
+    if name is None:
+        return frozenset()
+    shards = read_table(folder / name).get("weight_map", {}) if name.endswith(".json") else {}
+    return frozenset({name, *shards.values()})
+
+
+@dataclass(frozen=True)
+class _Reasons:
+    """Why files of a folder do not go along.
+
+    Attributes:
+        wanted: of the conversion.
+        native: the folder is one of ours.
+        read: its weight files.
+    """
+
+    wanted: Wanted
+    native: bool
+    read: frozenset[str]
+
+    def to_leave(self, name: str) -> str | None:
+        """Why a file is not copied; None = it is; "" = what it says is written anew."""
+        to = self.wanted.format
+        no_place = f"a {FORMATS[to]} has no place for it"
+        if name in self.read or name == (ARCHITECTURE_FILE if self.native else CONFIG_FILE):
+            return ""
+        if name == MANIFEST_NAME:
+            return no_place if to == "cn_clip" else ""
+        if name in HISTORY_FILES or _PAPERS.fullmatch(name):
+            return no_place if to == "cn_clip" else None
+        if name.startswith("."):
+            return "records of git and of downloads"
+        if not self.native:
+            if name not in _READ_BY_OTHERS:
+                return "the model does not need it"
+            written = to == "hf" and name in (*TOKENIZER_FILES, PREPROCESSOR_FILE)
+            return "" if written else "cnclip has its own tokenizer and picture settings"
+        if name.startswith(f"{TRAINER_FOLDER}/"):
+            return self._to_leave_training_state()
+        return None if to == "native" else no_place
+
+    def _to_leave_training_state(self) -> str | None:
+        if self.wanted.strip:
             return "--strip"
-        if wanted.format == "native" and wanted.precision == "fp32" and wanted.resolution is None:
+        same_weights = self.wanted.precision == "fp32" and self.wanted.resolution is None
+        if self.wanted.format == "native" and same_weights:
             return None
         return "training goes on only from the unchanged weights, in a checkpoint folder"
-    return None if wanted.format == "native" else f"a {FORMATS[wanted.format]} has no place for it"
 
 
 def check_target(target: Path, wanted: Wanted) -> None:

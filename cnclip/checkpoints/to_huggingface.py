@@ -17,10 +17,11 @@ from torch import Tensor
 
 from cnclip.artifacts import write_json
 from cnclip.checkpoints.fitting import check_finite
+from cnclip.checkpoints.hugging_config import VISION_EPS
+from cnclip.checkpoints.hugging_tokenizer import write_tokenizer
 from cnclip.checkpoints.huggingface import CONFIG_FILE
 from cnclip.checkpoints.names import to_official
 from cnclip.checkpoints.opened import MODEL_FILE
-from cnclip.checkpoints.tokenizer_files import write_tokenizer
 from cnclip.checkpoints.writing import write_safetensors
 from cnclip.errors import CheckpointError
 from cnclip.images.transform import IMAGE_MEAN, IMAGE_STD
@@ -30,7 +31,7 @@ from cnclip.towers.bert import INITIALIZER_STD, LAYER_NORM_EPS
 from cnclip.towers.vit import MLP_RATIO
 
 MODEL_TYPE = "chinese_clip"
-VISION_EPS = 1e-5  # torch's default, which our image tower uses
+PREPROCESSOR_FILE = "preprocessor_config.json"
 _TRANSPOSED = {"text_projection": "text_projection.weight", "visual.proj": "visual_projection.weight"}
 _NAMES = {
     "logit_scale": "logit_scale",
@@ -68,7 +69,7 @@ def write_hugging_face(model: ChineseClip, folder: Path) -> None:
     check_finite(official, where=folder)
     write_safetensors(hugging_face_tensors(official), folder / MODEL_FILE)
     write_json(folder / CONFIG_FILE, hugging_face_config(model.architecture, model.dtype))
-    write_json(folder / "preprocessor_config.json", _preprocessor(image.resolution))
+    write_json(folder / PREPROCESSOR_FILE, _preprocessor(image.resolution))
     write_tokenizer(folder, min(CONTEXT_LENGTH, model.architecture.text.max_positions))
 
 

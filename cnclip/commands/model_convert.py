@@ -29,7 +29,7 @@ def convert(
 
     Examples:
         cnclip model convert ViT-B-16 checkpoints/vit-b-16
-        cnclip model convert checkpoints/emoji-stage2 exports/emoji-hf --to hf
+        cnclip model convert ViT-B-16 exports/vit-b-16-hf --to hf
         cnclip model convert checkpoints/emoji-stage2 exports/emoji.pt --to cn_clip --dtype fp16
         cnclip model convert runs/emoji/step-000000120 checkpoints/emoji --strip true
 
@@ -65,7 +65,8 @@ def _lines(done: Conversion, target: Path, wanted: Wanted) -> list[str]:
     if saved > 0:
         lines.append(f"saved: {saved:,} bytes of {done.source_bytes:,}")
     if done.untold:
-        lines.append(f"the file's tensors do not tell that {', '.join(done.untold)}; who loads it must know")
+        untold = ", ".join(done.untold)
+        lines.append(f"the tensors do not tell that {untold}: cnclip finds it in the file, others must know")
     for reader, pair in done.parities.items():
         lines.append(f"same features, read back by {reader}:")
         lines += [f"  {parity}" for parity in pair]

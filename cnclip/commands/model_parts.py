@@ -42,10 +42,12 @@ def read_history(path: Path) -> dict[str, Any]:
 def history_lines(history: dict[str, Any]) -> list[str]:
     """A history in a few lines."""
     lines = []
-    if "epoch" in history:
-        lines.append(f"{history['name'] or 'no name'}, epoch {history['epoch']}, step {history['step']}")
-        if history["optimizer_bytes"]:
-            lines.append(f"with an optimizer's state of {readable_bytes(history['optimizer_bytes'])}")
+    facts = {**history.get("manifest", {}), **history}
+    told = [f"{key} {facts[key]}" for key in ("name", "epoch", "step") if facts.get(key)]
+    if told:
+        lines.append(", ".join(told))
+    if history.get("optimizer_bytes"):
+        lines.append(f"with an optimizer's state of {readable_bytes(history['optimizer_bytes'])}")
     lines += recipe_lines(history.get("recipe", {}))
     lines += metric_lines(history.get("metrics", {}))
     origin = history.get("manifest", {})

@@ -13,14 +13,22 @@ from typing import Any, Literal
 
 import torch
 
+from cnclip import __version__
 from cnclip.artifacts import atomic_dir, write_json
 from cnclip.errors import RecipeError
 from cnclip.export.graphs import FileKind, signature, trace
 from cnclip.export.half import to_half
 from cnclip.export.integer import to_int8
-from cnclip.export.parity import LEAST_COSINE, ParityRow, Precision, check, compare, compare_half_arithmetic
+from cnclip.export.parity import (
+    LEAST_COSINE,
+    ExportPrecision,
+    ParityRow,
+    check,
+    compare,
+    compare_half_arithmetic,
+)
+from cnclip.export.portable_tokenizer import portable_tokenizer
 from cnclip.export.spec import context_length, preprocessing, readme
-from cnclip.export.tokenizer_file import portable_tokenizer
 from cnclip.model import ChineseClip
 from cnclip.text.wordpiece import VOCAB_SIZE
 
@@ -49,7 +57,7 @@ class ExportOptions:
     """
 
     towers: Towers = "separate"
-    precision: Precision = "fp32"
+    precision: ExportPrecision = "fp32"
     opset: int = 18
     min_cosine: float | None = None
 
@@ -156,7 +164,7 @@ def _write_file(
         progress(f"turning {file.name} into {options.precision}")
         convert = to_half if options.precision == "fp16" else to_int8
         convert(graph_model)
-    graph_model.producer_name, graph_model.producer_version = "cnclip", version("cnclip")
+    graph_model.producer_name, graph_model.producer_version = "cnclip", __version__
     progress(f"writing {file.name}")
     onnx_ir.save(graph_model, file, external_data=f"{file.name}.data", size_threshold_bytes=EMBEDDED_BYTES)
     onnx.checker.check_model(str(file), full_check=True)
@@ -175,5 +183,5 @@ def _facts(model: ChineseClip, options: ExportOptions, rows: list[ParityRow]) ->
         "opset": options.opset,
         "worst_cosine": min(row.cosine for row in rows),
         "worst_difference": max(row.difference for row in rows),
-        "versions": {name: version(name) for name in ("cnclip", "torch", *_PACKAGES)},
+        "versions": {"cnclip": __version__} | {name: version(name) for name in ("torch", *_PACKAGES)},
     }

@@ -25,7 +25,6 @@ from cnclip.hub.web import TransientTrouble
 from cnclip.hub.whole import check_itself, check_whole
 
 logger = logging.getLogger(__name__)
-_QUESTIONS = 3  # times that a hub is asked before it counts as out of reach
 _NOT_OF_A_REPOSITORY = re.compile(r"^\.cache/|\.part(\.etag)?$|\.lock$")
 _HUBS = {"huggingface": huggingface, "modelscope": modelscope}
 Answer = TypeVar("Answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from cnclip.stamps import stamp
 logger = logging.getLogger(__name__)
 _PIECE_BYTES = 1 << 18
 _PROGRESS_BYTES = 1 << 20  # a try that brought so much was not in vain
+_UNCHANGED_BY_RENAMING = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
 _TOTAL = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
@@ -87,6 +89,7 @@ def download(remote: RemoteFile, target: Path, *, patience: Patience | None = No
     for last in (False, True):
         _receive(remote, part, patience or Patience())
         with disk(target):
+            seen = part.stat()  # before hashing: what changes meanwhile must not be remembered as good
             wrong = _difference(part, remote)
             if wrong is None:
                 commit(part, target)
@@ -100,7 +103,7 @@ def download(remote: RemoteFile, target: Path, *, patience: Patience | None = No
             )
         logger.warning("%s: what came %s; fetching it once more", remote.address, wrong)
     if remote.digest is not None:
-        stamp(target, remote.digest)
+        _remember(target, remote.digest, seen)
 
 
 def _receive(remote: RemoteFile, part: Path, patience: Patience) -> None:
@@ -204,6 +207,14 @@ def _difference(part: Path, remote: RemoteFile) -> str | None:
     except ArtifactError as error:
         return error.what
     return None
+
+
+def _remember(target: Path, digest: str, seen: os.stat_result) -> None:
+    """Stamp the file, unless it was written to since `seen`; its new name alone has changed its ctime."""
+    with disk(target):
+        now = target.stat()
+    if all(getattr(now, key) == getattr(seen, key) for key in _UNCHANGED_BY_RENAMING):
+        stamp(target, digest, seen=now)
 
 
 def _given_up(trouble: TransientTrouble, part: Path) -> TransientTrouble:

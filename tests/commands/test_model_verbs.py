@@ -152,6 +152,7 @@ def test_what_a_bare_file_does_not_tell_is_said(tmp_path: Path, capsys: pytest.C
     save_checkpoint(ChineseClip(ARCHITECTURES["tiny-ViT"]).eval(), tmp_path / "m")  # heads of width 16
     run(convert, tmp_path / "m", tmp_path / "m.pt", "--to", "cn_clip")
     assert "do not tell that text.heads is 4" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path / "m.pt").architecture == ARCHITECTURES["tiny-ViT"]
 
 
 def test_to_hugging_face_and_back(

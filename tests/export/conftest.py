@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cnclip.export import ExportOptions, Precision, Towers, export_onnx
+from cnclip.export import ExportOptions, ExportPrecision, Towers, export_onnx
 from cnclip.model import ARCHITECTURES, ChineseClip
 
-Exported = Callable[[str, Towers, Precision], Path]
+Exported = Callable[[str, Towers, ExportPrecision], Path]
 
 
 @cache
@@ -32,7 +32,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     parent = tmp_path_factory.mktemp("exports")
 
     @cache
-    def export(name: str, towers: Towers, precision: Precision) -> Path:
+    def export(name: str, towers: Towers, precision: ExportPrecision) -> Path:
         folder = parent / f"{name} {towers} {precision}"
         export_onnx(tiny(name), folder, ExportOptions(towers=towers, precision=precision))
         return folder

@@ -22,10 +22,10 @@ from cnclip.checkpoints import save_checkpoint
 from cnclip.commands.export import export
 from cnclip.config import parse_call
 from cnclip.errors import ArtifactError, CnclipError, RecipeError
-from cnclip.export import ExportOptions, Precision, Towers, export_onnx
+from cnclip.export import ExportOptions, ExportPrecision, Towers, export_onnx
 from cnclip.model import ARCHITECTURES, ChineseClip, ClipArchitecture, FeatureArchitecture
 
-Exported = Callable[[str, Towers, Precision], Path]
+Exported = Callable[[str, Towers, ExportPrecision], Path]
 Model = Callable[[str], ChineseClip]
 
 ROOT = Path(__file__).parents[2]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -13,15 +15,17 @@ import pytest
 import torch
 
 from cnclip.errors import CnclipError
-from cnclip.export import ExportOptions, Precision, Towers, export_onnx
+from cnclip.export import ExportOptions, ExportPrecision, Towers, export_onnx
 from cnclip.export.half_arithmetic import half_features
 from cnclip.export.integer import quantised_weight
+from cnclip.export.parity import LEAST_COSINE as EXPORT_LEAST_COSINE
+from cnclip.export.parity import check, compare
 from cnclip.model import ChineseClip
 
-Exported = Callable[[str, Towers, Precision], Path]
+Exported = Callable[[str, Towers, ExportPrecision], Path]
 Model = Callable[[str], ChineseClip]
 
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+PRECISIONS: tuple[ExportPrecision, ...] = ("fp32", "fp16", "int8")
 LEAST_COSINE = {"fp32": 0.999999, "fp16": 0.9999, "int8": 0.999}
 CAPTIONS = [
     "红色的圆",
@@ -60,7 +64,7 @@ def longest_difference(found: np.ndarray, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", ["tiny-ViT", "tiny-RN"])
 def test_image_features_are_the_models_at_any_batch(
-    tiny_model: Model, exported: Exported, name: str, precision: Precision
+    tiny_model: Model, exported: Exported, name: str, precision: ExportPrecision
 ) -> None:
     model = tiny_model(name)
     towers: Towers = "separate" if name == "tiny-ViT" else "image"
@@ -78,7 +82,7 @@ def test_image_features_are_the_models_at_any_batch(
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_text_features_are_the_models_at_any_batch_and_length(
-    tiny_model: Model, exported: Exported, precision: Precision
+    tiny_model: Model, exported: Exported, precision: ExportPrecision
 ) -> None:
     model = tiny_model("tiny-ViT")
     running = session(exported("tiny-ViT", "separate", precision) / "text.onnx")
@@ -98,7 +102,7 @@ def test_text_features_are_the_models_at_any_batch_and_length(
     ("name", "precision"), [("tiny-ViT", "fp32"), ("tiny-ViT", "fp16"), ("tiny-RN", "int8")]
 )
 def test_joint_file_gives_the_logits_of_get_similarity(
-    tiny_model: Model, exported: Exported, name: str, precision: Precision
+    tiny_model: Model, exported: Exported, name: str, precision: ExportPrecision
 ) -> None:
     model, folder = tiny_model(name), exported(name, "joint", precision)
     running = session(folder / "model.onnx")
@@ -176,6 +180,23 @@ def test_fp16_refuses_activations_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(CnclipError, match="the model computes"):
         export_onnx(model, tmp_path / "half", ExportOptions(towers="image", precision="fp16"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("side", ["image", "text"])
+def test_features_of_another_length_are_refused(
+    tiny_model: Model, exported: Exported, precision: ExportPrecision, side: Literal["image", "text"]
+) -> None:
+    longer = copy.deepcopy(tiny_model("tiny-ViT"))
+    with torch.no_grad():
+        (longer.visual.proj if side == "image" else longer.text_projection).mul_(2)
+    file = exported("tiny-ViT", "separate", precision) / f"{side}.onnx"
+    rows = compare(longer, side, file)
+    assert min(row.cosine for row in rows) >= EXPORT_LEAST_COSINE[precision]
+    with pytest.raises(CnclipError, match="difference") as caught:
+        check(rows, precision, EXPORT_LEAST_COSINE[precision])
+    assert "min-cosine" not in str(caught.value)  # which would not help
+    check(compare(tiny_model("tiny-ViT"), side, file), precision, EXPORT_LEAST_COSINE[precision])
 
 
 def test_half_arithmetic_leaves_the_model_as_it_is_and_rounds(tiny_model: Model) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cnclip.errors import ArtifactError, RefusedError, ResourceError
-from cnclip.hub import HubName, fetch_file
+from cnclip.hub import HubName, check_whole, fetch_file
 from cnclip.hub import huggingface as hugging_face
 from cnclip.hub.transfer import Patience, RemoteFile, download
 from cnclip.hub.web import TransientTrouble
+from cnclip.stamps import is_stamped
 
 REPOSITORY, WEIGHTS = "OFA-Sys/chinese-clip-test", "clip_cn_test.pt"
 QUICK = Patience(tries=3, first_wait_seconds=0.01)
@@ -73,6 +76,29 @@ def test_wrong_bytes_twice_are_an_error_with_both_hashes(hub: Any, tmp_path: Pat
     assert caught.value.exit_code == 4
     assert len(hub.bodies()) == 2
     assert [path.name for path in tmp_path.glob("*.p*t*")] == []
+
+
+def test_a_file_that_is_written_to_after_hashing_is_not_remembered_as_good(
+    hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = hugging_face.describe(REPOSITORY, WEIGHTS, "main")
+    assert remote.digest is not None
+    download(remote, tmp_path / "right.pt")
+    assert is_stamped(tmp_path / "right.pt", remote.digest)
+    rename = os.replace
+
+    def rename_and_write(source: Path, target: Path) -> None:
+        rename(source, target)
+        if Path(target) == tmp_path / WEIGHTS:
+            time.sleep(0.02)  # the clock of a file system ticks every 10 ms at most
+            with open(target, "r+b") as file:
+                file.write(b"another")
+
+    monkeypatch.setattr(os, "replace", rename_and_write)
+    download(remote, tmp_path / WEIGHTS)
+    assert not is_stamped(tmp_path / WEIGHTS, remote.digest)
+    with pytest.raises(ArtifactError):
+        check_whole(tmp_path / WEIGHTS, sha256=remote.digest)
 
 
 def test_wrong_bytes_of_a_small_git_file_are_noticed(hub: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from cnclip.artifacts import write_json
 from cnclip.text.wordpiece import CLS_ID, PAD_ID, SEP_ID, UNK_ID, vocabulary
 
+TOKENIZER_FILES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
 _SPECIAL = {"[PAD]": PAD_ID, "[UNK]": UNK_ID, "[CLS]": CLS_ID, "[SEP]": SEP_ID, "[MASK]": 103}
 MAX_WORD_CHARACTERS = 100  # transformers' BertTokenizer sets it so, whatever the file says
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from tokenizers import Tokenizer
 
-from cnclip.export.tokenizer_file import portable_tokenizer
+from cnclip.export.portable_tokenizer import portable_tokenizer
 from cnclip.text.wordpiece import encode_ids
 
 HARD = [
