@@ -204,8 +204,8 @@ class ChineseClip(nn.Module):
     def pack_for_inference(self) -> Self:
         """Bring the weights into the layout that the CPU multiplies fastest, in place.
 
-        Features stay equal up to rounding; the model can no longer be trained, saved, copied or moved. On other devices, and
-        in types that the CPU's library does not know, nothing changes.
+        Features stay equal up to rounding; the model can no longer be trained, saved, copied or moved. On
+        other devices, and in types that the CPU's library does not know, nothing changes.
 
         Returns:
             the model itself.

@@ -1,5 +1,7 @@
-"""Look into a store: the verbs `cnclip data stats` and `cnclip data show`, run from a clone.
+"""Look into a source or a store: the verbs `cnclip data peek`, `check`, `stats`, `show`, run from a clone.
 
+python data_tools/inspect_store.py peek datasets/MUGE                     what a source is, its first pairs
+python data_tools/inspect_store.py check stores/train stores/valid        what will go wrong in training
 python data_tools/inspect_store.py stats stores/muge-train                what it holds
 python data_tools/inspect_store.py stats stores/muge-train --verify true  the same, after checking all files
 python data_tools/inspect_store.py show stores/muge-train 1076345         one picture and its captions

@@ -35,6 +35,18 @@ def _data_show(argv: list[str]) -> int:
     return _call(show, argv, "data show")
 
 
+def _data_peek(argv: list[str]) -> int:
+    from cnclip.commands.data_peek import peek
+
+    return _call(peek, argv, "data peek")
+
+
+def _data_check(argv: list[str]) -> int:
+    from cnclip.commands.data_check import run_check
+
+    return run_check(argv)
+
+
 def _train(argv: list[str]) -> int:
     from cnclip.commands.train import train
     from cnclip.config import TrainRecipe, read_recipe
@@ -103,9 +115,11 @@ def _quickstart(argv: list[str]) -> int:
 
 
 VERBS: dict[str, tuple[str, Verb]] = {
+    "data peek": ("what a source is, and its first pairs", _data_peek),
     "data build": ("pictures and captions -> a store", _data_build),
     "data stats": ("what a store holds", _data_stats),
     "data show": ("one picture of a store and its captions", _data_show),
+    "data check": ("what will go wrong in training, before it starts", _data_check),
     "train": ("a recipe -> a model", _train),
     "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
     "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),

@@ -9,7 +9,7 @@ import yaml
 from cnclip.checkpoints.compare import IMAGE, TEXT
 from cnclip.checkpoints.describe import WHOLE, CheckpointFacts
 from cnclip.commands.model_parts import metric_lines, readable_bytes, readable_count, recipe_lines
-from cnclip.evaluation.report import Table, markdown_table
+from cnclip.tables import Table, markdown_table
 
 _DIRECTIONS = {"text_to_image": "文搜图 text→image", "image_to_text": "图搜文 image→text"}
 _TRANSFORMERS_NOTE = (

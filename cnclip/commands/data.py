@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Literal
@@ -22,8 +23,8 @@ from cnclip.commands.data_summary import (
 from cnclip.errors import UnknownNameError
 from cnclip.images.decode import decode_image
 from cnclip.stores.accounts import OnBad
-from cnclip.stores.raw import SourceKind, SourceOptions, read_source
-from cnclip.stores.raw.lines import Encoding
+from cnclip.stores.raw import SourceKind, SourceOptions, detect, read_source
+from cnclip.stores.raw.encodings import Encoding
 from cnclip.stores.raw.table import Delimiter, TableColumns
 from cnclip.stores.reader import StoreReader
 from cnclip.stores.text_pass import TextRows
@@ -44,7 +45,9 @@ def build(
     text_id_column: str | None = None,
     image_root: Path | None = None,
     delimiter: Delimiter = "auto",
-    encoding: Encoding = "utf-8",
+    encoding: Encoding = "auto",
+    labels: Path | None = None,
+    templates: Path | None = None,
     on_bad: OnBad = "auto",
     max_bad_share: float = 0.01,
     text_rows: TextRows = "source",
@@ -54,10 +57,12 @@ def build(
 ) -> int:
     """Make a store, which training and measuring read, from pictures with captions.
 
-    The source is one of: a folder with cn_clip's {split}_imgs.tsv and {split}_texts.jsonl; a folder of
-    pictures, each with its captions in a .txt file of the same name; a CSV, TSV or JSONL table of picture
-    paths and captions. Every picture is opened. Bad rows are all listed with file and line: in
-    STORE.rejects.jsonl where the build fails, in STORE/rejects.jsonl where it goes on without them. The store
+    The source is one of: cn_clip's {split}_imgs.tsv and {split}_texts.jsonl (also .gz, or zipped as MUGE is)
+    or its LMDB; a folder of pictures, each with its captions in a .txt or .json file of the same name; class
+    folders with a list of Chinese names; a CSV, TSV, JSON or JSONL table of picture paths and captions;
+    COCO's caption JSON; caption lines (name.jpg#0 …) as Flickr's; WebDataset tars; Parquet. What a source is
+    taken for, `cnclip data peek` shows. Every picture is opened. Bad rows are all listed with file and line:
+    in STORE.rejects.jsonl where the build fails, in STORE/rejects.jsonl where it goes on without them. It
     appears when all is done.
 
     Examples:
@@ -67,10 +72,10 @@ def build(
         cnclip data build goods.csv stores/goods --image-column 图片 --caption-column 标题 --encoding gb18030
 
     Args:
-        source: a folder, a *_texts.jsonl of cn_clip, or a .csv, .tsv or .jsonl table.
+        source: a folder or a file, see above; shards also as "shards/{00000..00012}.tar".
         store: the folder to make.
         kind: of the source; auto looks at it.
-        split: which split of a cn_clip folder.
+        split: which split, where the source holds several.
         where: rows of a table to take, such as split=train; several conditions parted by commas.
         image_column: column or field with the picture's path; default: the first of image, path, filename, ….
         caption_column: column or field with the caption, in JSONL also a list; default: caption, text, ….
@@ -78,7 +83,9 @@ def build(
         text_id_column: column with the caption's id; without one the line number is the id.
         image_root: folder that paths are relative to and must lie in; by default the table's folder.
         delimiter: of a table; auto is a tab for .tsv and a comma for .csv.
-        encoding: of text files.
+        encoding: of text files; auto tells UTF-8, UTF-16 and GB 18030 apart in tables, and says which it was.
+        labels: Chinese names of class folders: lines of folder<TAB>name.
+        templates: sentences with {} for class folders, one per line.
         on_bad: fail lists all bad rows and writes nothing, skip leaves them out; auto = fail under 1000 rows,
             skip above.
         max_bad_share: most bad rows that skip allows, as a share of all rows.
@@ -95,7 +102,14 @@ def build(
         image_root=image_root,
         where=conditions(where),
     )
-    reading = SourceOptions(encoding=encoding, split=split, columns=columns, delimiter=delimiter)
+    reading = SourceOptions(
+        encoding=encoding,
+        split=split,
+        columns=columns,
+        delimiter=delimiter,
+        labels=labels,
+        templates=templates,
+    )
     shard_bytes, shard_images = shard_limits(shard_size)
     options = BuildOptions(
         on_bad=on_bad,
@@ -106,6 +120,8 @@ def build(
         overwrite=overwrite,
         workers=workers if workers else min(8, os.cpu_count() or 1),
     )
+    if kind == "auto":
+        print(f"{source}: {detect(source).why}", file=sys.stderr)
     opened = read_source(source, kind, options=reading)
     start = time.monotonic()
     with StopRequest() as stop, _Bar() as bar:

@@ -17,16 +17,11 @@ from cnclip.evaluation.evaluate import store_positives
 from cnclip.evaluation.examples import Extreme, Gallery, QueryResult, extreme_queries, search_pictures
 from cnclip.evaluation.labelled import LabelledImages, from_class_folders, from_labelled_store
 from cnclip.evaluation.page import Section, write_page
-from cnclip.evaluation.report import (
-    recall_table,
-    retrieval_json,
-    text_table,
-    zeroshot_json,
-    zeroshot_tables,
-)
+from cnclip.evaluation.report import recall_table, retrieval_json, zeroshot_json, zeroshot_tables
 from cnclip.evaluation.retrieval import recall_at_k
 from cnclip.evaluation.zeroshot import build_classifier, classify
 from cnclip.stores.reader import StoreReader
+from cnclip.tables import text_table
 
 BARE_NAME = ["{}"]
 EXTREMES: dict[Extreme, str] = {"worst": "最难的查询 Hardest queries", "best": "最好的查询 Best queries"}

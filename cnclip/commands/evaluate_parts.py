@@ -13,10 +13,11 @@ from cnclip.artifacts import atomic_file, write_json
 from cnclip.errors import SourceError
 from cnclip.evaluation.cache import EmbeddingFacts, Kind, cached_embeddings, tower_fingerprint
 from cnclip.evaluation.embed import EmbeddingTable, embed_images, embed_texts
-from cnclip.evaluation.report import Table, markdown_table, versions
+from cnclip.evaluation.report import versions
 from cnclip.images.transform import ImageTransform
 from cnclip.model import ChineseClip
 from cnclip.stores.reader import StoreReader
+from cnclip.tables import Table, markdown_table
 from cnclip.text.wordpiece import CONTEXT_LENGTH
 from cnclip.zoo import load_from_name
 

@@ -21,9 +21,9 @@ from cnclip.commands.model_parts import (
     visible_hashes,
 )
 from cnclip.errors import CnclipError
-from cnclip.evaluation.report import Table, text_table
 from cnclip.finding import DEFAULT_ROOT, MODELS, OWNERS, find_checkpoint, local_checkpoint
 from cnclip.model import ARCHITECTURES, ChineseClip
+from cnclip.tables import Table, text_table
 from cnclip.text.wordpiece import CONTEXT_LENGTH
 
 LISTED = 20  # names that only one of two checkpoints has

@@ -26,18 +26,11 @@ from cnclip.evaluation.evaluate import store_positives
 from cnclip.evaluation.examples import Gallery, search_pictures
 from cnclip.evaluation.labelled import from_labelled_store
 from cnclip.evaluation.page import write_search_page
-from cnclip.evaluation.report import (
-    Table,
-    markdown_table,
-    recall_table,
-    retrieval_json,
-    text_table,
-    zeroshot_json,
-    zeroshot_tables,
-)
+from cnclip.evaluation.report import recall_table, retrieval_json, zeroshot_json, zeroshot_tables
 from cnclip.evaluation.retrieval import RetrievalResult, recall_at_k
 from cnclip.evaluation.zeroshot import ZeroShotResult, build_classifier, classify
 from cnclip.stores.reader import StoreReader
+from cnclip.tables import Table, markdown_table, text_table
 
 QUERIES = ("红色的水果", "下雨天", "会飞的动物", "生日蛋糕", "海里的动物")
 STAGES = {"emoji_stage1": "第一阶段 after stage 1", "emoji_stage2": "第二阶段 after stage 2"}

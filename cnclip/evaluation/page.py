@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image, features
 
 from cnclip.artifacts import atomic_file
-from cnclip.evaluation.report import Table, numeric_columns
 from cnclip.images.decode import decode_image
+from cnclip.tables import Table, numeric_columns
 
 Pictures = Sequence[tuple[bytes, str, float, bool | None]]
 QueryResults = Sequence[tuple[str, Pictures]]

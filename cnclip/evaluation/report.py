@@ -20,9 +20,7 @@ empty_classes, classes [{name, images, top1}], templates, run (as above).
 from __future__ import annotations
 
 import platform
-import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,25 +28,9 @@ import torch
 
 from cnclip.evaluation.retrieval import DirectionResult, RetrievalResult
 from cnclip.evaluation.zeroshot import ZeroShotResult
+from cnclip.tables import Table
 
 DIRECTIONS = {"t2i": "文搜图 text→image", "i2t": "图搜文 image→text"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of ready text.
-
-    Attributes:
-        title: one line above it.
-        header: column names.
-        rows: as many cells each as the header.
-        note: one line below it.
-    """
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
 
 
 def recall_table(results: Mapping[str, RetrievalResult], title: str = "Recall@K (%)") -> Table:
@@ -174,59 +156,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def text_table(table: Table) -> str:
-    """A table for a terminal; a Chinese character takes two columns."""
-    grid = [list(table.header), *[list(row) for row in table.rows]]
-    widths = [max(_columns(row[i]) for row in grid) for i in range(len(table.header))]
-    numeric = numeric_columns(table)
-    lines = [
-        "  ".join(
-            _padded(cell, width, right) for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in grid
-    ]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([table.title, lines[0], rule, *lines[1:], *([table.note] if table.note else [])])
-
-
-def markdown_table(table: Table) -> str:
-    """A table in Markdown."""
-    numeric = numeric_columns(table)
-    lines = [_markdown_row(table.header), _markdown_row(["--:" if right else "---" for right in numeric])]
-    lines += [_markdown_row(row) for row in table.rows]
-    note = f"\n{table.note}\n" if table.note else ""
-    return f"### {table.title}\n\n" + "\n".join(lines) + f"\n{note}"
-
-
-def numeric_columns(table: Table) -> list[bool]:
-    """Which columns hold numbers only and are set to the right."""
-    return [all(_is_number(row[index]) for row in table.rows) for index in range(len(table.header))]
-
-
 def _recall_row(direction: str, model: str, values: Sequence[float], rank: str) -> list[str]:
     return [direction, model, *[_percent(value) for value in values], rank]
 
 
 def _percent(value: float) -> str:
     return f"{value:.1f}"
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    space = " " * (width - _columns(text))
-    return space + text if right else text + space
-
-
-def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).isdigit()
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return (
-        "| "
-        + " | ".join(" ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|") for cell in cells)
-        + " |"
-    )

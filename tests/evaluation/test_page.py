@@ -14,7 +14,7 @@ from PIL import Image
 
 from cnclip.errors import ImageError
 from cnclip.evaluation.page import Section, write_page, write_search_page
-from cnclip.evaluation.report import Table
+from cnclip.tables import Table
 
 
 class Reader(HTMLParser):

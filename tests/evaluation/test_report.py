@@ -7,18 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from cnclip.evaluation.report import (
-    Table,
-    markdown_table,
-    recall_table,
-    retrieval_json,
-    text_table,
-    versions,
-    zeroshot_json,
-    zeroshot_tables,
-)
+from cnclip.evaluation.report import recall_table, retrieval_json, versions, zeroshot_json, zeroshot_tables
 from cnclip.evaluation.retrieval import RetrievalResult, recall_at_k
 from cnclip.evaluation.zeroshot import ZeroShotResult, classify
+from cnclip.tables import Table, markdown_table, text_table
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+import pickle
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lmdb
 import pytest
 from PIL import Image
 
@@ -45,6 +48,44 @@ def text_row(text_id: Any, text: Any, image_ids: Any) -> dict[str, Any]:
     return {"text_id": text_id, "text": text, "image_ids": image_ids}
 
 
+def write_lmdb(folder: Path, data: Path, split: str = "train") -> Path:
+    """What cn_clip's build_lmdb_dataset.py makes of `{split}_imgs.tsv` and `{split}_texts.jsonl`."""
+    root = folder / split
+    for part in ("pairs", "imgs"):
+        (root / part).mkdir(parents=True)
+    pairs = lmdb.open(str(root / "pairs"), map_size=1 << 24)
+    written = 0
+    with pairs.begin(write=True) as transaction:
+        for line in (data / f"{split}_texts.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            for image_id in row["image_ids"]:
+                record = pickle.dumps((image_id, row["text_id"], row["text"]))
+                transaction.put(str(written).encode(), record)
+                written += 1
+        transaction.put(b"num_samples", str(written).encode())
+    pairs.close()
+    images = lmdb.open(str(root / "imgs"), map_size=1 << 24)
+    lines = (data / f"{split}_imgs.tsv").read_text(encoding="utf-8").splitlines()
+    with images.begin(write=True) as transaction:
+        for line in lines:
+            image_id, encoded = line.split("\t")
+            transaction.put(image_id.encode(), encoded.encode())
+        transaction.put(b"num_images", str(len(lines)).encode())
+    images.close()
+    return root
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes]], form: int = tarfile.PAX_FORMAT) -> Path:
+    """A tar of plain files, compressed where its name ends in gz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w", format=form) as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
 def read_all(source: Source) -> tuple[list[RawImage], list[RawText], list[BadRow]]:
     """Everything that a source yields, and everything that it reports."""
     bad: list[BadRow] = []
@@ -54,7 +95,14 @@ def read_all(source: Source) -> tuple[list[RawImage], list[RawText], list[BadRow
 @pytest.fixture
 def raw() -> SimpleNamespace:
     """The functions above, for tests."""
-    return SimpleNamespace(draw=draw, write_cn_clip=write_cn_clip, text_row=text_row, read_all=read_all)
+    return SimpleNamespace(
+        draw=draw,
+        write_cn_clip=write_cn_clip,
+        write_lmdb=write_lmdb,
+        write_tar=write_tar,
+        text_row=text_row,
+        read_all=read_all,
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""The files of cn_clip: `{split}_imgs.tsv` (id, base64) and `{split}_texts.jsonl` (id, text, picture ids)."""
+"""The files of cn_clip: `{split}_imgs.tsv` (id, base64) and `{split}_texts.jsonl` (id, text, picture ids).
+
+They may be gzip files, or lie in a zip as MUGE is distributed; both are read as they are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cnclip.errors import SourceError
+from cnclip.stores.raw.cn_clip_splits import find_split
 from cnclip.stores.raw.lines import Encoding, LineFile
 from cnclip.stores.raw.rows import (
     BadRow,
@@ -22,7 +25,6 @@ from cnclip.stores.raw.rows import (
     shown,
 )
 
-IMAGES_SUFFIX, TEXTS_SUFFIX = "_imgs.tsv", "_texts.jsonl"
 # today's names, and those of the first downloads of MUGE
 _FIELDS = (("text_id", "text", "image_ids"), ("query_id", "query_text", "item_ids"))
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -32,7 +34,7 @@ class CnClipSource:
     """One split of a folder in cn_clip's format.
 
     Args:
-        path: the folder, or its texts (or images) file.
+        path: the folder, a zip of it, or its texts (or images) file.
         split: `train`, `valid`, …; None where the folder has one split or `path` is a file.
         encoding: of both files.
 
@@ -41,12 +43,12 @@ class CnClipSource:
     """
 
     def __init__(self, path: Path, *, split: str | None = None, encoding: Encoding = "utf-8") -> None:
-        folder, prefix = _locate(path, split)
-        self.root = folder
-        self._images = LineFile(folder / (prefix + IMAGES_SUFFIX), root=folder, encoding=encoding)
-        self._texts = LineFile(folder / (prefix + TEXTS_SUFFIX), root=folder, encoding=encoding)
+        found = find_split(path, split)
+        self.root = found.root
+        self._images = LineFile(found.images, root=self.root, encoding=encoding)
+        self._texts = LineFile(found.texts, root=self.root, encoding=encoding)
         self.inputs: tuple[Path, ...] = (self._images.path, self._texts.path)
-        self.facts = {"kind": "cn_clip", "files": [file.name for file in self.inputs]}
+        self.facts = {"kind": "cn_clip", "files": [self._images.name, self._texts.name]}
         self._current = self._images
 
     @property
@@ -108,48 +110,9 @@ def decode_base64(encoded: bytes) -> bytes:
     return data
 
 
-def splits_of(folder: Path) -> list[str]:
-    """Names of the splits that a folder holds, whole or half."""
-    names = [file.name for file in folder.iterdir()]
-    return sorted(
-        {
-            name.removesuffix(suffix)
-            for name in names
-            for suffix in (IMAGES_SUFFIX, TEXTS_SUFFIX)
-            if name.endswith(suffix) and not name.startswith(".")
-        }
-    )
-
-
 def _fields_of(row: dict[str, Any]) -> tuple[str, str, str]:
     for fields in _FIELDS:
         if all(name in row for name in fields):
             return fields
     missing = [name for name in _FIELDS[0] if name not in row]
     raise RowProblem(f"missing field: {', '.join(missing)}; found {shown(', '.join(row)) or 'none'}")
-
-
-def _locate(path: Path, split: str | None) -> tuple[Path, str]:
-    """(folder, split) of what the user named."""
-    if not path.is_dir():
-        for suffix in (TEXTS_SUFFIX, IMAGES_SUFFIX):
-            if path.name.endswith(suffix):
-                return path.parent, path.name.removesuffix(suffix)
-        raise SourceError(
-            f"not a file of cn_clip: its name must end in {TEXTS_SUFFIX}",
-            where=str(path),
-            fix=f"rename it to train{TEXTS_SUFFIX}, beside train{IMAGES_SUFFIX}",
-        )
-    splits = splits_of(path)
-    if not splits:
-        raise SourceError(
-            f"no *{TEXTS_SUFFIX} in the folder",
-            where=str(path),
-            fix="check the path, or give --kind folder or table",
-        )
-    if split is None and len(splits) == 1:
-        return path, splits[0]
-    if split not in splits:
-        what = "the folder holds several splits" if split is None else f"no split {split!r}"
-        raise SourceError(what, where=str(path), fix=" or ".join(f"--split {name}" for name in splits))
-    return path, split

@@ -1,76 +1,199 @@
-"""From a path to its source: which of the known forms it is."""
+"""Which of the known forms a path has, and by what that is known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal
 
 from cnclip.errors import SourceError
-from cnclip.stores.raw.cn_clip import IMAGES_SUFFIX, TEXTS_SUFFIX, CnClipSource, splits_of
-from cnclip.stores.raw.folder import FolderSource
-from cnclip.stores.raw.lines import Encoding
-from cnclip.stores.raw.rows import Source
-from cnclip.stores.raw.table import TABLE_SUFFIXES, Delimiter, TableColumns, TableSource
+from cnclip.stores.raw.arrow_files import ARROW_SUFFIXES, split_of
+from cnclip.stores.raw.classes import find_labels
+from cnclip.stores.raw.cn_clip_splits import is_split_file, is_zip, splits_of
+from cnclip.stores.raw.coco import coco_files, is_coco
+from cnclip.stores.raw.encodings import detect_encoding
+from cnclip.stores.raw.flickr import flickr_files, is_flickr
+from cnclip.stores.raw.lmdb_splits import is_lmdb_split, lmdb_splits
+from cnclip.stores.raw.options import SOURCE_KINDS, SourceKind
+from cnclip.stores.raw.places import open_file
+from cnclip.stores.raw.rows import shown
+from cnclip.stores.raw.table_rows import TABLE_SUFFIXES, is_table, table_in
+from cnclip.stores.raw.walk import is_picture, told_before, walk
+from cnclip.stores.raw.webdataset import is_tar
 
-SourceKind = Literal["auto", "cn_clip", "folder", "table"]
-SOURCE_KINDS = ("cn_clip", "folder", "table")
+_MOST_ENTRIES = 2000  # names of a folder that are looked at
+_PARQUET_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
-class SourceOptions:
-    """How to read a source.
+class Detected:
+    """A kind of source and what gave it away."""
 
-    Attributes:
-        encoding: of the text files.
-        split: which `{split}_texts.jsonl` of a folder in cn_clip's format.
-        columns: names and filters of a table.
-        delimiter: of a table.
-    """
-
-    encoding: Encoding = "utf-8"
-    split: str | None = None
-    columns: TableColumns = field(default_factory=TableColumns)
-    delimiter: Delimiter = "auto"
+    kind: SourceKind
+    why: str
 
 
-def read_source(
-    path: Path | str, kind: SourceKind = "auto", *, options: SourceOptions | None = None
-) -> Source:
-    """The source that `path` is: a folder or file of cn_clip, a folder of pictures, or a table.
+def detect(path: Path) -> Detected:
+    """The kind of a file, a folder, or a name with braces.
 
     Raises:
-        SourceError: no such path, a form that is not known, or options that do not belong to the form.
+        SourceError: unknown, or several kinds at once; says what was seen.
     """
-    path, options = Path(path), options or SourceOptions()
-    if not path.exists():
-        raise SourceError(f"no such file or folder: {path}", where=str(path), fix="check the path")
-    found = _detect(path) if kind == "auto" else kind
-    if found != "cn_clip" and options.split is not None:
-        fix = f"--where split={options.split}" if found == "table" else "name the subfolder"
-        raise SourceError(f"--split does not belong to a {found} source", where=str(path), fix=fix)
-    if found != "table" and options.columns != TableColumns():
-        raise SourceError(
-            f"columns, --image-root and --where do not belong to a {found} source",
-            where=str(path),
-            fix="leave them out",
-        )
-    if found == "cn_clip":
-        return CnClipSource(path, split=options.split, encoding=options.encoding)
-    if found == "folder":
-        return FolderSource(path, encoding=options.encoding)
-    return TableSource(path, columns=options.columns, delimiter=options.delimiter, encoding=options.encoding)
-
-
-def _detect(path: Path) -> SourceKind:
     if path.is_dir():
-        return "cn_clip" if splits_of(path) else "folder"
-    if path.name.endswith((TEXTS_SUFFIX, IMAGES_SUFFIX)):
-        return "cn_clip"
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        return "table"
+        return _detect_folder(path)
+    if not path.exists():
+        name = path.name.lower()
+        if "{" in name and is_tar(path):
+            return Detected("webdataset", "a name with braces that ends in .tar")
+        if "{" in name and name.endswith(ARROW_SUFFIXES):
+            return Detected("parquet", "a name with braces that ends in .parquet")
+        raise SourceError(f"no such file or folder: {path}", where=str(path), fix="check the path")
+    found = _detect_file(path)
+    if found is None:
+        raise SourceError(
+            f"not a known source: {path.name} {_start_of(path)}",
+            where=str(path),
+            fix=f"give a folder, a table ({', '.join(TABLE_SUFFIXES[:3])}), COCO's JSON, caption lines"
+            " (name.jpg#0 …), *.tar, *.parquet or cn_clip's files; unpack other archives",
+        )
+    return found
+
+
+def _detect_file(path: Path) -> Detected | None:
+    name = path.name.lower()
+    if is_split_file(path.name):
+        return Detected("cn_clip", "its name is that of a cn_clip split")
+    if is_zip(path):
+        splits = splits_of(path)
+        return Detected("cn_clip", f"a zip of cn_clip's files: {', '.join(splits)}") if splits else None
+    if is_tar(path):
+        return Detected("webdataset", "a tar archive")
+    if name.endswith(ARROW_SUFFIXES):
+        whole = not name.endswith(".parquet") or _is_parquet(path)
+        return Detected("parquet", f"a {path.suffix} file") if whole else None
+    if name.endswith((".json", ".json.gz")) and is_coco(path):
+        return Detected("coco", "JSON with lists of images and of annotations with captions")
+    if path.suffix.lower() in (".txt", ".token", ".csv") and is_flickr(path):
+        return Detected("flickr", "lines of name.jpg#0 and a caption")
+    if is_table(path):
+        return Detected("table", f"a table by its name: {path.suffix}")
+    if path.suffix.lower() == ".txt" and _is_utf16(path):
+        return Detected("table", "UTF-16 text as Excel saves it")
+    return None
+
+
+def _detect_folder(path: Path) -> Detected:
+    """Caption files at the top decide; only then is it a folder of pictures."""
+    if is_lmdb_split(path):
+        return Detected("lmdb", "imgs/data.mdb and pairs/data.mdb")
+    found = [*_text_kinds(path), *_shard_kinds(path)]
+    kinds = {detected.kind for detected in found}
+    if kinds >= {"cn_clip", "lmdb"}:  # cn_clip makes its LMDB beside the files it is made of
+        found = [detected for detected in found if detected.kind != "lmdb"]
+        kinds.discard("lmdb")
+    if len(kinds) == 1:
+        return found[0]
+    if not found:
+        return _picture_folder(path)
+    seen = "; ".join(f"{detected.kind}: {detected.why}" for detected in found)
     raise SourceError(
-        f"not a known source: {path.name}",
+        f"several kinds of source in one folder: {seen}",
         where=str(path),
-        fix=f"give a folder, a {TEXTS_SUFFIX} file or a table ({', '.join(TABLE_SUFFIXES)}); unpack archives",
+        fix=" or ".join(f"--kind {kind}" for kind in SOURCE_KINDS if kind in kinds),
     )
+
+
+def _text_kinds(path: Path) -> Iterator[Detected]:
+    splits = splits_of(path)
+    if splits:
+        yield Detected("cn_clip", f"files of the splits {', '.join(splits)}")
+    stores = lmdb_splits(path)
+    if stores:
+        yield Detected("lmdb", f"imgs/data.mdb and pairs/data.mdb of {', '.join(stores)}")
+    coco = coco_files(path)
+    if coco:
+        yield Detected("coco", f"COCO captions in {', '.join(file.name for file in coco)}")
+    flickr = flickr_files(path)
+    if flickr:
+        yield Detected("flickr", f"lines of name.jpg#0 in {', '.join(file.name for file in flickr)}")
+
+
+def _shard_kinds(path: Path) -> Iterator[Detected]:
+    names = sorted(entry.name for entry in islice(path.iterdir(), _MOST_ENTRIES))
+    tars = [name for name in names if is_tar(Path(name)) and not name.startswith(".")]
+    if tars:
+        yield Detected("webdataset", f"{len(tars)} tar archives, such as {shown(tars[0])}")
+    stems = {Path(name).stem for name in tars} | {name for name in names if (path / name).is_dir()}
+    # img2dataset keeps a table of facts, 00000.parquet, beside 00000.tar or 00000/
+    arrows = [name for name in _arrow_names(path, names) if Path(name).stem not in stems]
+    if arrows:
+        splits = sorted({name for file in arrows if (name := split_of(Path(path / file)))})
+        said = f" of {', '.join(splits)}" if splits else ""
+        yield Detected("parquet", f"Parquet or Arrow files{said}, such as {shown(arrows[0])}")
+
+
+def _arrow_names(path: Path, names: list[str]) -> list[str]:
+    """Parquet and Arrow files of a folder and of its subfolders (Hugging Face has data/ or train/)."""
+    found = [name for name in names if name.endswith(ARROW_SUFFIXES)]
+    for name in names:
+        folder = path / name
+        if not found and not name.startswith(".") and folder.is_dir():
+            inside = islice(folder.iterdir(), _MOST_ENTRIES)
+            found = sorted(f"{name}/{file.name}" for file in inside if file.name.endswith(ARROW_SUFFIXES))
+    return found
+
+
+def _picture_folder(path: Path) -> Detected:
+    names = [entry.name for entry in islice(path.iterdir(), _MOST_ENTRIES)]
+    labels = find_labels(path)
+    if labels is not None and not any(is_picture(Path(name)) for name in names):
+        return Detected("classes", f"folders of pictures and their names in {labels.name}")
+    table = table_in(path)
+    if table is not None and (
+        table.name.startswith("metadata.") or not any(name.endswith(".txt") for name in names)
+    ):
+        return Detected("table", f"pictures and the table {table.name}")
+    _expect_pictures(path)
+    return Detected("folder", "a folder of pictures with captions of the same name")
+
+
+def _expect_pictures(path: Path) -> None:
+    """Refuse a folder that has been looked through and holds no picture.
+
+    Raises:
+        SourceError: says which files there are.
+    """
+    endings: Counter[str] = Counter()
+    looked = 0
+    for files in walk(path.resolve(), told_before):
+        endings.update(file.suffix.lower() or "(no ending)" for file in files)
+        looked += max(1, len(files))
+        if any(is_picture(file) for file in files) or looked > _MOST_ENTRIES:
+            return
+    seen = ", ".join(f"{count} {ending}" for ending, count in endings.most_common(8)) or "nothing"
+    raise SourceError(
+        f"not a known source: the folder holds {seen}",
+        where=str(path),
+        fix="give a folder with pictures, or --kind " + ", ".join(SOURCE_KINDS),
+    )
+
+
+def _is_parquet(path: Path) -> bool:
+    with open_file(path) as file:
+        if file.seek(0, 2) < 12:
+            return False
+        file.seek(-len(_PARQUET_MAGIC), 2)
+        return file.read() == _PARQUET_MAGIC
+
+
+def _is_utf16(path: Path) -> bool:
+    with open_file(path) as file:
+        return detect_encoding(file.read(4)).encoding == "utf-16"
+
+
+def _start_of(path: Path) -> str:
+    with open_file(path) as file:
+        start = file.read(16)
+    return f"begins with {start!r}" if start else "is empty"

@@ -1,16 +1,16 @@
-"""A folder of pictures, each with its captions in a text file of the same name, one caption per line."""
+"""A folder of pictures, each with its captions in a .txt or .json file of the same name."""
 
 from __future__ import annotations
 
-import os
-import unicodedata
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cnclip.errors import CnclipError, SourceError
-from cnclip.stores.raw.files import PICTURE_SUFFIXES, read_picture
-from cnclip.stores.raw.lines import Encoding, LineFile
+from cnclip.stores.raw.captions import captions_of
+from cnclip.stores.raw.files import read_picture
+from cnclip.stores.raw.lines import Encoding, LineFile, parse_object
 from cnclip.stores.raw.rows import (
     BadRow,
     RawImage,
@@ -21,14 +21,18 @@ from cnclip.stores.raw.rows import (
     clean_id,
     shown,
 )
+from cnclip.stores.raw.walk import is_picture, nfc, told_before, walk
+
+MAX_SIDECAR_BYTES = 1 << 20
 
 
 class FolderSource:
     """Pictures of a folder and its subfolders in the order of their names.
 
-    `狗/一.jpg` has the id `狗/一.jpg`; its captions are the lines of `狗/一.txt` (or `狗/一.jpg.txt`). A
-    picture without captions is kept. Hidden files, and files that are neither, are passed over. Symbolic
-    links are followed to files inside the folder only.
+    `狗/一.jpg` has the id `狗/一.jpg`; its captions are the lines of `狗/一.txt` (or `狗/一.jpg.txt`), or,
+    where there is no such file, those under `caption`, `captions` or `text` in `狗/一.json` (img2dataset
+    writes both, with the same caption). A picture without captions is kept. Hidden files, and files that are
+    neither, are passed over. Symbolic links are followed to files inside the folder only.
 
     Raises:
         SourceError: not a folder.
@@ -40,7 +44,7 @@ class FolderSource:
         self.root = path.resolve()
         self.inputs: tuple[Path, ...] = ()
         self.facts = {"kind": "folder", "name": self.root.name}
-        self._encoding = encoding
+        self._encoding: Encoding = "utf-8" if encoding == "auto" else encoding
 
     @property
     def share_read(self) -> float | None:
@@ -48,8 +52,8 @@ class FolderSource:
 
     def images(self, report: Report) -> Iterator[RawImage]:
         """Pictures in sorted order."""
-        for files in self._folders(self.root, report):
-            for file in filter(_is_picture, files):
+        for files in walk(self.root, report):
+            for file in filter(is_picture, files):
                 where = self._where(file)
                 try:
                     yield RawImage(
@@ -60,17 +64,22 @@ class FolderSource:
 
     def texts(self, report: Report) -> Iterator[RawText]:
         """Captions in sorted order; the id of the second line of `狗/一.txt` is `狗/一.txt#2`."""
-        for files in self._folders(self.root, _told_before):
+        for files in walk(self.root, told_before):
             pictures: dict[str, list[str]] = {}
-            for file in filter(_is_picture, files):
-                image_id = unicodedata.normalize("NFC", self._where(file))
-                pictures.setdefault(_nfc(file.name), []).append(image_id)
-                pictures.setdefault(_nfc(file.stem), []).append(image_id)
+            for file in filter(_is_named_picture, files):
+                image_id = nfc(self._where(file))
+                pictures.setdefault(nfc(file.name), []).append(image_id)
+                pictures.setdefault(nfc(file.stem), []).append(image_id)
+            with_lines = {nfc(file.stem) for file in files if file.suffix.lower() == ".txt"}
             for file in files:
-                if file.suffix.lower() == ".txt":
-                    yield from self._captions(file, tuple(pictures.get(_nfc(file.stem), ())), report)
+                stem, suffix = nfc(file.stem), file.suffix.lower()
+                image_ids = tuple(pictures.get(stem, ()))
+                if suffix == ".txt":
+                    yield from self._lines(file, image_ids, report)
+                elif suffix == ".json" and image_ids and stem not in with_lines:
+                    yield from self._object(file, image_ids, report)
 
-    def _captions(self, file: Path, image_ids: tuple[str, ...], report: Report) -> Iterator[RawText]:
+    def _lines(self, file: Path, image_ids: tuple[str, ...], report: Report) -> Iterator[RawText]:
         where = self._where(file)
         if not image_ids:
             report(BadRow(shown(where), "", "no picture of this name: a caption file needs one beside it"))
@@ -81,7 +90,7 @@ class FolderSource:
             report(BadRow(shown(where), "", f"unreadable caption file: {error.what}"))
             return
         for number, line in lines.lines(report):
-            text_id = f"{_nfc(where)}#{number}"
+            text_id = f"{nfc(where)}#{number}"
             try:
                 yield RawText(
                     text_id, clean_caption(line.strip(), "the line"), image_ids, lines.where(number)
@@ -89,52 +98,49 @@ class FolderSource:
             except RowProblem as problem:
                 report(BadRow(lines.where(number), text_id, str(problem)))
 
-    def _folders(self, folder: Path, report: Report) -> Iterator[list[Path]]:
-        """The files of `folder`, then of each subfolder, sorted by NFC name so that two machines agree."""
+    def _object(self, file: Path, image_ids: tuple[str, ...], report: Report) -> Iterator[RawText]:
+        where = shown(self._where(file))
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: (_nfc(entry.name), entry.name))
-        except OSError as error:
-            report(
-                BadRow(
-                    shown(self._where(folder)), "", f"cannot read the folder: {os.strerror(error.errno or 0)}"
-                )
-            )
+            fields = read_object(file, self._encoding)
+        except RowProblem as problem:
+            report(BadRow(where, "", str(problem)))
             return
-        entries = [entry for entry in entries if not entry.name.startswith(".")]
-        yield [
-            Path(entry.path)
-            for entry in entries
-            if (self._links_inside(entry, report) if entry.is_symlink() else entry.is_file())
-        ]
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._folders(Path(entry.path), report)
-
-    def _links_inside(self, entry: os.DirEntry[str], report: Report) -> bool:
-        """Whether a symbolic link leads to a file of this folder; anything else is reported."""
-        try:
-            target = Path(entry.path).resolve(strict=True)
-        except (OSError, RuntimeError):
-            detail = "it leads nowhere"
-        else:
-            if target.is_relative_to(self.root) and target.is_file():
-                return True
-            inside = target.is_relative_to(self.root)
-            detail = "links to folders are not followed" if inside else "it leads out of the folder"
-        report(BadRow(shown(self._where(Path(entry.path))), "", f"symbolic link: {detail}"))
-        return False
+        row_id = nfc(self._where(file))
+        yield from captions_of(fields, row_id=row_id, image_ids=image_ids, where=where, report=report)
 
     def _where(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
 
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in PICTURE_SUFFIXES
+def _is_named_picture(file: Path) -> bool:
+    """A picture whose name is text; others were refused when the pictures were read."""
+    return is_picture(file) and not any("\ud800" <= character <= "\udfff" for character in str(file))
 
 
-def _nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def read_object(file: Path, encoding: Encoding = "utf-8") -> dict[str, Any]:
+    """The JSON object that a sidecar file is.
+
+    Raises:
+        RowProblem: unreadable, over 1 MiB, another encoding, not one JSON object.
+    """
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MAX_SIDECAR_BYTES + 1)
+    except OSError as error:
+        raise RowProblem(f"unreadable caption file: {error.strerror}") from None
+    return object_of(data, encoding)
 
 
-def _told_before(_: BadRow) -> None:
-    """What is wrong with a folder has been told when its pictures were read."""
+def object_of(data: bytes, encoding: Encoding = "utf-8") -> dict[str, Any]:
+    """The JSON object in some bytes.
+
+    Raises:
+        RowProblem: over 1 MiB, another encoding, not one JSON object.
+    """
+    if len(data) > MAX_SIDECAR_BYTES:
+        raise RowProblem(f"caption file too large: over {MAX_SIDECAR_BYTES} bytes")
+    try:
+        text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        raise RowProblem(f"not {encoding}: byte {error.start + 1} is 0x{data[error.start]:02x}") from None
+    return parse_object(text)

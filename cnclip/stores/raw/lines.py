@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, cast
 
-from cnclip.errors import ResourceError, SourceError
+from cnclip.errors import SourceError
+from cnclip.stores.raw.encodings import SAMPLE_BYTES, Encoding, detect_encoding
+from cnclip.stores.raw.places import DAMAGES, Place, Utf8FromUtf16
 from cnclip.stores.raw.rows import BadRow, Report, RowProblem
 
-Encoding = Literal["utf-8", "gb18030", "big5"]  # in all of them the byte 0x0A is a line end and nothing else
+__all__ = ["MAX_LINE_BYTES", "Encoding", "LineFile", "parse_object"]
+
 MAX_LINE_BYTES = 64 * 1024 * 1024 * 4 // 3 + 4096  # a picture of 64 MiB in base64, and its id
 _BOM = b"\xef\xbb\xbf"
 _FOREIGN_STARTS = (
@@ -22,28 +26,38 @@ _FOREIGN_STARTS = (
 
 
 class LineFile:
-    """A text file read line by line, once or several times.
+    """A text file read line by line, once or several times; .gz and members of a zip are decompressed.
 
     Args:
-        path: the file.
+        place: the file.
         root: messages name the file relative to this folder.
-        encoding: of the text.
+        encoding: of the text; auto looks at its first bytes.
+
+    Attributes:
+        encoding: of the text, never auto.
+        encoding_why: what gave it away; "" where it was given.
 
     Raises:
-        SourceError: no such file, or one that is UTF-16 or compressed.
+        SourceError: no such file, or one that is UTF-16 without being told, or compressed.
         ResourceError: no permission.
     """
 
-    def __init__(self, path: Path, *, root: Path, encoding: Encoding = "utf-8") -> None:
-        self.path = path
+    def __init__(self, place: Path | Place, *, root: Path, encoding: Encoding = "utf-8") -> None:
+        self.place = Place(place) if isinstance(place, Path) else place
+        self.path = self.place.path
         self.encoding = encoding
-        self.name = path.relative_to(root).as_posix()
+        self.encoding_why = ""
+        self.name = self.place.shown(root)
         self.share_read = 0.0
-        with _opened(path) as file:
-            start = file.read(4)
+        start = self._start()
+        if encoding == "auto":
+            found = detect_encoding(start)
+            self.encoding, self.encoding_why = found.encoding, found.why
+        self._bytes_encoding = "utf-8" if self.encoding == "utf-16" else self.encoding
         for magic, what, fix in _FOREIGN_STARTS:
-            if start.startswith(magic):
-                raise SourceError(f"{path.name} is {what}", where=str(path), fix=fix.format(name=path.name))
+            if start.startswith(magic) and not (what == "UTF-16" and self.encoding == "utf-16"):
+                fix = fix.format(name=self.place.name)
+                raise SourceError(f"{self.place.name} is {what}", where=str(self.path), fix=fix)
 
     def where(self, number: int) -> str:
         """`file:line`, lines counted from 1."""
@@ -52,16 +66,21 @@ class LineFile:
     def byte_lines(self, report: Report) -> Iterator[tuple[int, bytes]]:
         """Numbers and lines without their ends, BOM and CR; blank lines are passed over.
 
-        A line over 86 MiB is reported, and skipped without being held in memory.
+        UTF-16 comes as UTF-8. A line over 86 MiB is reported, and skipped without being held in memory.
+
+        Raises:
+            SourceError: a compressed file that is cut or damaged: nobody knows how many rows are lost.
         """
-        size = max(1, self.path.stat().st_size)
-        with _opened(self.path) as file:
+        with self.place.open() as opened:
+            stream = opened.stream
+            if self.encoding == "utf-16":
+                stream = cast(BinaryIO, io.BufferedReader(Utf8FromUtf16(stream)))
             number = 0
-            while line := file.readline(MAX_LINE_BYTES):
+            while line := self._read(stream, number):
                 number += 1
-                self.share_read = file.tell() / size
+                self.share_read = opened.share()
                 if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):
-                    _skip_line(file)
+                    self._skip_line(stream, number)
                     report(BadRow(self.where(number), "", f"line too long: over {MAX_LINE_BYTES} bytes"))
                     continue
                 if number == 1:
@@ -93,10 +112,31 @@ class LineFile:
             RowProblem: not in the file's encoding; names the byte and, where likely, the right encoding.
         """
         try:
-            return line.decode(self.encoding)
+            return line.decode(self._bytes_encoding)
         except UnicodeDecodeError as error:
             reason = f"not {self.encoding}: byte {error.start + 1} of the line is 0x{line[error.start]:02x}"
             raise RowProblem(reason + _better_encoding(line, self.encoding)) from None
+
+    def _start(self) -> bytes:
+        with self.place.open() as opened:
+            try:
+                return opened.stream.read(SAMPLE_BYTES)
+            except DAMAGES as error:
+                raise self._damaged(0, error) from None
+
+    def _read(self, stream: BinaryIO, number: int, limit: int | None = None) -> bytes:
+        try:
+            return stream.readline(MAX_LINE_BYTES if limit is None else limit)
+        except (*DAMAGES, UnicodeDecodeError) as error:
+            raise self._damaged(number, error) from None
+
+    def _skip_line(self, stream: BinaryIO, number: int) -> None:
+        while (rest := self._read(stream, number, 1 << 20)) and not rest.endswith(b"\n"):
+            pass
+
+    def _damaged(self, number: int, error: Exception) -> SourceError:
+        what = f"{self.place.name} is cut or damaged after line {number}: {error or type(error).__name__}"
+        return SourceError(what, where=f"{self.path}:{number}", fix="copy or download the file again")
 
 
 def parse_object(line: str) -> dict[str, Any]:
@@ -126,17 +166,3 @@ def _better_encoding(line: bytes, tried: str) -> str:
         if any("一" <= character <= "鿿" for character in text):
             return f"; looks like {encoding.upper()}, use --encoding {encoding}"
     return ""
-
-
-def _skip_line(file: BinaryIO) -> None:
-    while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
-        pass
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise SourceError(f"no such file: {path}", where=str(path), fix="check the path") from None
-    except PermissionError:
-        raise ResourceError(f"no permission to read {path}", where=str(path), fix="chmod +r") from None
