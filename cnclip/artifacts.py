@@ -186,7 +186,7 @@ def sweep(parent: Path) -> list[Path]:
 
 def sha256_file(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes, read in pieces."""
-    with open(path, "rb") as file:
+    with _translated(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -227,8 +227,23 @@ def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
 
 
 def _refuse_to_displace(path: Path) -> None:
-    """What is no artefact of ours is never swapped out: the name may be a slip."""
-    if path.is_dir() and ((path / MANIFEST_NAME).is_file() or not any(path.iterdir())):
+    """What is no artefact of ours is never swapped out: the name may be a slip. Nor is what a user put in."""
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if path.is_dir() and (path / MANIFEST_NAME).is_file():
+        known = {MANIFEST_NAME, *read_manifest(path).files}
+        present = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        foreign = sorted(
+            str(name)
+            for name in present
+            if name.as_posix() not in known and not any(part.startswith(".") for part in name.parts)
+        )
+        if foreign:
+            raise ArtifactError(
+                f"the folder holds what is not its own: {', '.join(foreign[:3])}",
+                where=str(path),
+                fix="move that elsewhere, or choose another name",
+            )
         return
     if path.exists():
         raise ArtifactError(

@@ -247,3 +247,15 @@ def test_errors_keep_place_and_remedy_across_processes() -> None:
     error = pickle.loads(pickle.dumps(SourceError("what", where="a.csv:3", fix="do")))
     assert isinstance(error, SourceError)
     assert str(error) == "what\n  at a.csv:3\n  fix: do"
+
+
+def test_what_a_user_put_into_a_folder_is_not_swept_away_with_it(tmp_path: Path) -> None:
+    with atomic_dir(tmp_path / "a") as folder:
+        (folder / "x").write_text("x")
+    (tmp_path / "a" / "笔记.md").write_text("我的")
+    with (
+        pytest.raises(ArtifactError, match=r"笔记\.md"),
+        atomic_dir(tmp_path / "a", replace=True) as folder,
+    ):
+        (folder / "y").write_text("y")
+    assert (tmp_path / "a" / "笔记.md").read_text() == "我的"

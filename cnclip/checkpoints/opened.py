@@ -237,7 +237,12 @@ def _verify(folder: Path, name: str) -> None:
     expected = read_manifest(folder).files.get(name)
     file = folder / name
     if expected is None:
-        raise ArtifactError(f"{name} is not in the manifest", where=str(folder))
+        held = ", ".join(sorted(file.name for file in folder.iterdir() if file.name != MANIFEST_NAME)[:6])
+        raise ArtifactError(
+            f"no checkpoint: {name} is not among its files; the folder holds {held}",
+            where=str(folder),
+            fix="give a checkpoint folder, or a weight file",
+        )
     if not file.is_file():
         raise ArtifactError(f"{name} is missing", where=str(folder), fix="copy the folder again")
     size, digest = expected

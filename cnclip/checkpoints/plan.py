@@ -17,6 +17,7 @@ from cnclip.checkpoints.precision import Precision
 from cnclip.checkpoints.publish import METRICS_FILE, TRAINER_FOLDER
 from cnclip.checkpoints.to_huggingface import PREPROCESSOR_FILE
 from cnclip.errors import ArtifactError, RecipeError
+from cnclip.hub.archives import is_archive
 
 Format = Literal["native", "cn_clip", "hf"]
 FORMATS: dict[Format, str] = {
@@ -203,7 +204,7 @@ def check_target(target: Path, wanted: Wanted) -> None:
             "the target exists already", where=str(target), fix="choose another name, or add --replace true"
         )
     model = any((target / name).is_file() for name in (ARCHITECTURE_FILE, CONFIG_FILE))
-    if target.is_file() != (wanted.format == "cn_clip") or (target.is_dir() and not model):
+    if not (target.is_file() and is_archive(target) if wanted.format == "cn_clip" else model):
         raise ArtifactError(
             f"what is there is no {FORMATS[wanted.format]}", where=str(target), fix="choose another name"
         )

@@ -7,11 +7,14 @@ store or checkpoint · 5 disk, memory, permission ·
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from cnclip import __version__
 from cnclip.errors import CnclipError, UnknownNameError
 
 Verb = Callable[[list[str]], int]
@@ -140,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
+        if words == ["--version"]:
+            print(f"cnclip {__version__}")
+            return 0
         name, verb, rest = _find(words)
         if verb is None:
             print(_usage(name))
@@ -147,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return verb(rest)
     except CnclipError as error:
         if debug:
-            raise
+            traceback.print_exc()
         print(f"{_rank_prefix()}error[{error.code}]: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # `cnclip … | head` has read enough
@@ -182,13 +188,13 @@ def _find(words: list[str]) -> tuple[str, Verb | None, list[str]]:
     group = [name for name in VERBS if name.startswith(words[0] + " ")]
     if group and (len(words) == 1 or words[1] in {"-h", "--help"}):
         return words[0], None, []
-    wanted = " ".join(words[:2] if group else words[:1])
-    raise UnknownNameError(f"no verb {wanted!r}", fix=f"one of: {', '.join(group or VERBS)}")
+    wanted = " ".join(words[:2])
+    near = difflib.get_close_matches(wanted, group or VERBS, n=1) if len(words) > 1 else []
+    hint = f"did you mean {near[0]}?" if near else f"one of: {', '.join(group or VERBS)}"
+    raise UnknownNameError(f"no verb {wanted if group else words[0]!r}", fix=hint)
 
 
 def _usage(group: str) -> str:
-    from cnclip import __version__
-
     lines = [f"cnclip {__version__}: train, fine-tune, measure and use Chinese CLIP models", "", "usage:"]
     for name, (purpose, _) in VERBS.items():
         if name.startswith(group):

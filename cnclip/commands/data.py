@@ -20,7 +20,7 @@ from cnclip.commands.data_summary import (
     next_step,
     vocabulary_report,
 )
-from cnclip.errors import UnknownNameError
+from cnclip.errors import RecipeError, UnknownNameError
 from cnclip.images.decode import decode_image
 from cnclip.stores.accounts import OnBad
 from cnclip.stores.raw import SourceKind, SourceOptions, detect, read_source
@@ -192,8 +192,13 @@ def show(
                 continue
             print(found_image(reader, index) if name == "image" else found_text(reader, index))
             if save is not None and name == "image":
+                if save.exists():
+                    raise RecipeError(
+                        "the file exists already", where=f"--save {save}", fix="choose another name"
+                    )
                 with atomic_file(save) as temporary:
                     temporary.write_bytes(reader.image(index).image)
+                print(f"saved as {save}")
             return 0
         first = ", ".join(reader.image_id(index) for index in range(min(5, reader.image_count)))
     what = {"auto": "picture or caption", "image": "picture", "text": "caption"}[kind]

@@ -10,8 +10,9 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from cnclip.artifacts import atomic_dir
+from cnclip.artifacts import MANIFEST_NAME, atomic_dir, read_manifest
 from cnclip.config import parse_call
+from cnclip.errors import ArtifactError
 from cnclip.images.decode import open_image, to_rgb
 from cnclip.stores.doctor import Checkup, CheckupOptions, Limits, Tools, check_stores, write_report
 from cnclip.stores.doctor.report_files import PAGE_NAME
@@ -24,6 +25,7 @@ from cnclip.text.wordpiece import CONTEXT_LENGTH, UNK_ID, check_context_length, 
 
 TOOLS = Tools(open_image, to_rgb, normalize_caption, piece_ids, segment_words, UNK_ID)
 DO_NOT_TRAIN = 3
+REPORT_KIND = "data check"
 
 
 def check(
@@ -99,6 +101,8 @@ def check(
             false_negatives=max_false_negatives,
         ),
     )
+    if output is not None:
+        _refuse_other_things(output)
     with ExitStack() as stack:
         readers = [stack.enter_context(StoreReader(store)) for store in stores]
         bar = stack.enter_context(_Bar())
@@ -106,11 +110,22 @@ def check(
         bar.close()
         _print(checkup)
         if output is not None:
-            facts = {"kind": "data check", "should_train": checkup.should_train}
+            facts = {"kind": REPORT_KIND, "should_train": checkup.should_train}
             with atomic_dir(output, facts=facts, replace=output.exists()) as folder:
                 write_report(folder, checkup, readers, TOOLS)
             print(f"report: {output / PAGE_NAME}")
     return 0 if checkup.should_train else DO_NOT_TRAIN
+
+
+def _refuse_other_things(output: Path) -> None:
+    """Only an earlier report is swapped out: a store or a model has a manifest too."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    kind = read_manifest(output).facts.get("kind") if (output / MANIFEST_NAME).is_file() else None
+    if kind != REPORT_KIND:
+        raise ArtifactError(
+            "what is there is no report of this command", where=str(output), fix="choose another folder"
+        )
 
 
 def run_check(argv: list[str]) -> int:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from PIL import Image
 
 from cnclip.commands.data_options import conditions
-from cnclip.errors import ImageError
+from cnclip.errors import ImageError, RecipeError
 from cnclip.images.decode import IMAGE_FORMATS, decode_image
 from cnclip.stores.layout import HEADER_NAME
 from cnclip.stores.raw import (
@@ -81,6 +81,8 @@ def peek(
         labels: Chinese names of class folders: lines of folder<TAB>name.
         templates: sentences with {} for class folders, one per line.
     """
+    if count < 1:
+        raise RecipeError(f"--count {count} shows nothing", fix="--count 5")
     if (source / HEADER_NAME).is_file():
         _show_store(source, count)
         return 0
@@ -109,8 +111,21 @@ def peek(
     problems: list[BadRow] = []
     _show_pairs(opened, count, problems)
     _show_problems(problems)
-    told = {"--kind": "" if kind == "auto" else kind, "--split": split, "--where": where}
-    words = "".join(f" {name} {value}" for name, value in told.items() if value)
+    told = {
+        "--kind": "" if kind == "auto" else kind,
+        "--split": split,
+        "--where": where,
+        "--image-column": image_column,
+        "--caption-column": caption_column,
+        "--image-id-column": image_id_column,
+        "--text-id-column": text_id_column,
+        "--image-root": image_root,
+        "--delimiter": "" if delimiter == "auto" else delimiter,
+        "--encoding": "" if encoding == "auto" else encoding,
+        "--labels": labels,
+        "--templates": templates,
+    }
+    words = "".join(f" {name} {shlex.quote(str(value))}" for name, value in told.items() if value)
     print(f"next: cnclip data build {shlex.quote(str(source))} STORE{words}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -80,14 +81,15 @@ def vocabulary_report(reader: StoreReader) -> str:
     sampled = f" (of {counts.captions} captions)" if counts.captions < reader.text_count else ""
     words = _frequent_words(_captions(reader, WORD_SAMPLE))
     shares = f"captions truncated {counts.truncated_share:.2%}, [UNK] tokens {counts.unknown_share:.2%}"
+    of_first = f" (in the first {WORD_SAMPLE:,})" if reader.text_count > WORD_SAMPLE else ""
     frequent = " ".join(f"{shown(word)} {count}" for word, count in words)
-    return f"  {shares}{sampled}\n  frequent words: {frequent}"
+    return f"  {shares}{sampled}\n  frequent words{of_first}: {frequent}"
 
 
 def next_step(reader: StoreReader) -> str:
     """The command that a user most likely wants now."""
     if reader.pair_count:
-        path = reader.path
+        path = shlex.quote(str(reader.path))
         return f"next: cnclip train RECIPE.yaml data.train={path}, or cnclip eval retrieval MODEL {path}"
     return f"next: cnclip data stats {reader.path}   (no pairs: the store can be searched, not trained on)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ from cnclip.training.optimizer import build_optimizer, load_optimizer_tensors
 from cnclip.training.peers import Peers
 from cnclip.training.resume import CheckpointKeeper, RunLock, TrainerState, read_trainer
 from cnclip.training.steps import StepSettings, blank_batch, warm_up
+from cnclip.training.stop import StopRequest
 
 PROCESS_TIMEOUT = timedelta(seconds=300)
 _ENGINES = {
@@ -59,9 +61,11 @@ def train(recipe: TrainRecipe) -> int:
     refuse_nested(Path(recipe.output), run_folder)
     accelerator = _engine(recipe)
     try:
-        _run(recipe, accelerator, run_folder)
+        with StopRequest():  # until an error is caught: the launcher ends all others once one has died
+            _run(recipe, accelerator, run_folder)
     except RuntimeError as error:
         if accelerator.num_processes > 1 and _is_broken_link(error):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the message must get out
             raise PeerError(
                 f"process {accelerator.process_index} lost another process of this run",
                 where=str(error).splitlines()[0][:200],

@@ -101,5 +101,5 @@ def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
 
 def _damaged(path: Path, why: str) -> ArtifactError:
     return ArtifactError(
-        f"{path.name} is cut or damaged ({why})", where=str(path), fix="remove it, and it is fetched again"
+        f"{path.name} is cut or damaged ({why})", where=str(path), fix="copy or download it again"
     )

@@ -111,10 +111,11 @@ def _as_member(wanted: Wanted) -> str:
 def _elsewhere(wanted: Wanted) -> str:
     if wanted.hub == "modelscope":
         return "use the Hugging Face hub or a mirror of it (HF_ENDPOINT)"
-    return "set HF_ENDPOINT to a mirror, use ModelScope (use_modelscope)"
+    return "set HF_ENDPOINT to a mirror, use ModelScope (use_modelscope=True, --modelscope true)"
 
 
 def _by_hand(wanted: Wanted) -> str:
     if wanted.folder is not None:
         return f"put {wanted.file or 'the files'} into {wanted.folder} by hand"
-    return f"put {wanted.file or 'the files'} by hand into a folder, and give that folder (download_root)"
+    what = wanted.file or "the files"
+    return f"put {what} by hand into a folder, and give that folder (download_root, --root)"

@@ -14,7 +14,7 @@ from cnclip.stamps import is_stamped, stamp
 
 _WEIGHT_SUFFIXES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".onnx"})
 _SELF_CHECKED = "whole by its own account"  # the stamp of a file without a known digest
-_AGAIN = "remove it, and it is fetched again"
+_AGAIN = "copy or download it again"
 _PIECE_BYTES = 1 << 20
 _LONGEST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _PAGE = re.compile(rb"\s*(<!doctype html|<html|<\?xml|<head)", re.IGNORECASE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cnclip.artifacts import verify_dir
+from cnclip.commands import main
 from cnclip.commands.data_check import check, run_check
 from cnclip.errors import ArtifactError, RecipeError, StoreError
 from cnclip.stores.raw import read_source
@@ -65,7 +67,7 @@ def test_the_report_is_one_verified_folder_that_the_next_run_replaces(
 
 def test_a_folder_of_the_user_is_not_replaced(shapes_store: Path, tmp_path: Path) -> None:
     (tmp_path / "重要.txt").write_text("不要删", encoding="utf-8")
-    with pytest.raises(ArtifactError, match="not made by cnclip"):
+    with pytest.raises(ArtifactError, match="no report of this command"):
         run_check([str(shapes_store), "--workers", "1", "--output", str(tmp_path)])
     assert (tmp_path / "重要.txt").exists()
 
@@ -138,3 +140,13 @@ def test_help_lists_every_option_with_examples(capsys: pytest.CaptureFixture[str
     assert stop.value.code == 0 and "Examples:" in shown and "usage: cnclip data check" in shown
     for name in list(inspect.signature(check).parameters)[1:]:
         assert f"--{name.replace('_', '-')}" in shown
+
+
+def test_report_never_takes_the_place_of_a_store_or_a_model(shapes_store: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "库"
+    shutil.copytree(shapes_store, victim)
+    before = sorted(file.name for file in victim.rglob("*"))
+    assert main(["data", "check", str(shapes_store), "--output", str(victim)]) == 4
+    assert sorted(file.name for file in victim.rglob("*")) == before
+    for _ in range(2):  # a report of its own is replaced
+        assert main(["data", "check", str(shapes_store), "--output", str(tmp_path / "报告")]) in (0, 3)

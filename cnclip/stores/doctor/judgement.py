@@ -49,7 +49,7 @@ def _pictures(store: StoreCheckup, options: CheckupOptions) -> Iterator[Finding]
     yield from _finding(
         grade_of(bad / max(1, rows), limits.undecodable), "undecodable", where,
         ("读不了的图片或文本 rows that cannot be read",
-         "训练会在这里中断：重建数据仓 Training would stop here: build the store again with "
+         "训练会在这里中断：重建库 Training would stop here: build the store again with "
          "`cnclip data build`, which opens every picture"),
         f"{facts.count - facts.decoded} 张图片 pictures, {unread} 条文本 captions",
     )  # fmt: skip
@@ -181,7 +181,7 @@ def _negatives(store: StoreCheckup, options: CheckupOptions) -> Iterator[Finding
     found, where = store.negatives, store.name
     if found is None:
         yield Finding(
-            "note", "no-pairs", where, "没有可训练的图文对 no pairs to train on",
+            "error", "no-pairs", where, "没有可训练的图文对 no pairs to train on",
             f"{store.pictures.count} 张图片 pictures, {store.captions.count} 条文本 captions",
             "可用于搜索，不能训练 It can be searched, not trained on",
         )  # fmt: skip
@@ -222,7 +222,7 @@ def _leaks(leak: Leak, stores: Sequence[StoreCheckup], options: CheckupOptions) 
     grades = (grade_of(leak.same.share, limits.leakage), grade_of(near.share, limits.near_leakage))
     yield from _finding(
         next((grade for grade in GRADES if grade in grades), None), "leaked-pictures", where,
-        ("两个数据仓共有的图片 pictures in both stores",
+        ("两个库共有的图片 pictures in both stores",
          "测得的分数会虚高：从训练集删去它们 Scores measured on them are too good: remove them from "
          "training"),
         f"近似或相同 near or same {part(near.in_first, first.pictures.count)} ↔ "
@@ -232,7 +232,7 @@ def _leaks(leak: Leak, stores: Sequence[StoreCheckup], options: CheckupOptions) 
     shared = leak.captions
     yield from _finding(
         _soft(shared.share, SHARED_CAPTIONS), "leaked-captions", where,
-        ("两个数据仓共有的文本 captions in both stores",
+        ("两个库共有的文本 captions in both stores",
          "短而常见的文本难免；长句相同则查来源 Short, common captions are bound to recur; for long ones look "
          "at where they come from"),
         f"{part(shared.in_first, first.captions.count)} ↔ {part(shared.in_second, second.captions.count)}",

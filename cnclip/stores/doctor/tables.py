@@ -66,7 +66,7 @@ def cut(text: str, most: int = _SHOWN) -> str:
 
 
 def _counts(checkup: Checkup) -> Table:
-    header = ["数据仓 store", "图片 pictures", "文本 captions", "图文对 pairs", "坏图 undecodable",
+    header = ["库 store", "图片 pictures", "文本 captions", "图文对 pairs", "坏图 undecodable",
               "截断 truncated", "[UNK]", "空文本 empty", "空白图 blank"]  # fmt: skip
     rows = []
     for store in checkup.stores:
@@ -92,7 +92,7 @@ def _counts(checkup: Checkup) -> Table:
 
 def _repeats(checkup: Checkup) -> Table:
     header = [
-        "数据仓 store",
+        "库 store",
         "字节相同 same bytes",
         "像素相同 same pixels",
         "近似 near",
@@ -109,7 +109,7 @@ def _repeats(checkup: Checkup) -> Table:
 
 
 def _shared(checkup: Checkup) -> Table:
-    header = ["数据仓 stores", "像素相同 same pixels", "近似或相同 near or same", "文本相同 same caption"]
+    header = ["库 stores", "像素相同 same pixels", "近似或相同 near or same", "文本相同 same caption"]
     rows = []
     for leak in checkup.leaks:
         first, second = checkup.stores[leak.first], checkup.stores[leak.second]
@@ -119,7 +119,7 @@ def _shared(checkup: Checkup) -> Table:
             total = store.pictures.count
             cells = [part(same, total), part(near, total), part(captions, store.captions.count)]
             rows.append([f"{store.name} ∩ {other.name}", *cells])
-    return Table("数据仓之间的泄漏 Leakage between stores", header, rows)
+    return Table("库之间的泄漏 Leakage between stores", header, rows)
 
 
 def _batches(store: StoreCheckup) -> Table:
@@ -144,8 +144,8 @@ def _batches(store: StoreCheckup) -> Table:
         "行 rows",
     ]
     note = (
-        f"{part(store.negatives.sharing, store.negatives.pairs)} 的图文对与他对同文或同图 of the pairs share "
-        "a caption or a picture; mask = loss.duplicates=mask"
+        f"{part(store.negatives.sharing, store.negatives.pairs)} 的图文对与别的图文对文字或图片相同 "
+        "of the pairs share a caption or a picture; mask = loss.duplicates=mask"
     )
     return Table(f"批内假负样本的期望 Expected false negatives: {store.name}", header, rows, note)
 

@@ -169,7 +169,10 @@ class TableSource:
             name_of(fields, columns.image, IMAGE_COLUMNS, "image")
             name_of(fields, columns.caption, CAPTION_FIELDS, "caption")
             for column in filter(None, (columns.image_id, columns.text_id, *columns.where)):
-                name_of(fields, column, (), "named")
+                if column not in fields:
+                    raise RowProblem(
+                        f"missing field: no column {column}; found {', '.join(fields)}; use one of these"
+                    )
         except RowProblem as problem:
             what, _, fix = str(problem).partition("; use ")
             where = f"{self._file.path}:1"

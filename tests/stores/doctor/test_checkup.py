@@ -203,7 +203,7 @@ def test_a_store_without_pairs_is_only_to_search(
     make_store: MakeStore, picture: Picture, encode: Encode, tools: Tools
 ) -> None:
     checkup = check_stores([make_store([("一.png", encode(picture(1)), ["只有一对"])])], tools)
-    assert checkup.should_train and checkup.stores[0].negatives is None
+    assert not checkup.should_train and checkup.stores[0].negatives is None
     assert finding(checkup, "no-pairs") is not None
 
 
