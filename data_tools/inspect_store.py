@@ -1,4 +1,4 @@
-"""Look into a source or a store: the verbs `cnclip data peek`, `check`, `stats`, `show`, run from a clone.
+"""Look into a source or a store, or make one of another: the verbs of `cnclip data`, run from a clone.
 
 python data_tools/inspect_store.py peek datasets/MUGE                     what a source is, its first pairs
 python data_tools/inspect_store.py check stores/train stores/valid        what will go wrong in training

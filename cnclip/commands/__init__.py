@@ -50,6 +50,36 @@ def _data_check(argv: list[str]) -> int:
     return run_check(argv)
 
 
+def _data_subset(argv: list[str]) -> int:
+    from cnclip.commands.data_derive import subset
+
+    return _call(subset, argv, "data subset")
+
+
+def _data_split(argv: list[str]) -> int:
+    from cnclip.commands.data_parts import split
+
+    return _call(split, argv, "data split")
+
+
+def _data_dedup(argv: list[str]) -> int:
+    from cnclip.commands.data_parts import dedup
+
+    return _call(dedup, argv, "data dedup")
+
+
+def _data_export(argv: list[str]) -> int:
+    from cnclip.commands.data_export import export
+
+    return _call(export, argv, "data export")
+
+
+def _data_merge(argv: list[str]) -> int:
+    from cnclip.commands.data_derive import run_merge
+
+    return run_merge(argv)
+
+
 def _train(argv: list[str]) -> int:
     from cnclip.commands.train import train
     from cnclip.config import TrainRecipe, read_recipe
@@ -123,6 +153,11 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "data stats": ("what a store holds", _data_stats),
     "data show": ("one picture of a store and its captions", _data_show),
     "data check": ("what will go wrong in training, before it starts", _data_check),
+    "data subset": ("some pictures and captions of a store", _data_subset),
+    "data split": ("train, valid and test without leaks", _data_split),
+    "data merge": ("several stores -> one", _data_merge),
+    "data dedup": ("each picture once; captions move to it", _data_dedup),
+    "data export": ("a store -> cn_clip's files, LMDB, tar, Parquet …", _data_export),
     "train": ("a recipe -> a model", _train),
     "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
     "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from cnclip.artifacts import atomic_file
+from cnclip.commands.data_bar import StepBar
 from cnclip.commands.data_options import conditions, shard_limits
 from cnclip.commands.data_summary import (
     built,
@@ -124,13 +123,13 @@ def build(
         print(f"{source}: {detect(source).why}", file=sys.stderr)
     opened = read_source(source, kind, options=reading)
     start = time.monotonic()
-    with StopRequest() as stop, _Bar() as bar:
+    with StopRequest() as stop, StepBar() as bar:
         report = build_store(
             opened,
             store,
             check_image=decode_image,
             options=options,
-            progress=bar.show,
+            progress=bar.of_share,
             should_stop=lambda: stop.asked,
         )
     print(built(report, time.monotonic() - start))
@@ -227,31 +226,3 @@ def _text_number(reader: StoreReader, item: str, by: str) -> int | None:
 
 def _number(item: str, count: int) -> int | None:
     return int(item) if item.isdecimal() and int(item) < count else None
-
-
-class _Bar:
-    """One progress bar for each step of a build."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
-        self._step = ""
-
-    def show(self, step: str, rows: int, share: float | None) -> None:
-        """Move the bar of `step` to `rows`."""
-        if step != self._step or self._bar is None:
-            self.close()
-            self._step = step
-            self._bar = tqdm(desc=step, unit=" rows", disable=None, mininterval=0.5)
-        self._bar.update(rows - self._bar.n)
-        if share is not None and rows % 1000 == 0:
-            self._bar.set_postfix_str(f"{share:.0%} of the file", refresh=False)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

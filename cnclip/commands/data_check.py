@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from cnclip.artifacts import MANIFEST_NAME, atomic_dir, read_manifest
+from cnclip.commands.data_bar import StepBar
 from cnclip.config import parse_call
 from cnclip.errors import ArtifactError
 from cnclip.images.decode import open_image, to_rgb
@@ -105,8 +104,8 @@ def check(
         _refuse_other_things(output)
     with ExitStack() as stack:
         readers = [stack.enter_context(StoreReader(store)) for store in stores]
-        bar = stack.enter_context(_Bar())
-        checkup = check_stores(readers, TOOLS, options, progress=bar.show)
+        bar = stack.enter_context(StepBar())
+        checkup = check_stores(readers, TOOLS, options, progress=bar.of_total)
         bar.close()
         _print(checkup)
         if output is not None:
@@ -154,30 +153,3 @@ def _print(checkup: Checkup) -> None:
     for line in finding_lines(checkup.findings):
         print(line)
     print(f"\n{verdict(checkup)}")
-
-
-class _Bar:
-    """One progress bar for the pictures, then one for the captions."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
-        self._step = ""
-
-    def show(self, step: str, done: int, total: int) -> None:
-        """Move the bar of `step` to `done`."""
-        if step != self._step or self._bar is None:
-            self.close()
-            self._step = step
-            self._bar = tqdm(desc=step, total=total, unit=" rows", disable=None, mininterval=0.5)
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
