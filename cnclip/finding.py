@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnclip.checkpoints.huggingface import WEIGHT_FILES
 from cnclip.errors import CheckpointError, UnknownNameError
 from cnclip.hub import HubName, check_whole, fetch_file, fetch_repository
 from cnclip.hub.huggingface import cached_snapshot
@@ -16,12 +17,6 @@ from cnclip.hub.settings import DEFAULT_REVISIONS, modelscope_cache
 DEFAULT_ROOT = Path("checkpoints")
 OWNERS: dict[HubName, str] = {"huggingface": "OFA-Sys", "modelscope": "AI-ModelScope"}
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_WEIGHTS = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 _SHARD = re.compile(r"(model|pytorch_model)-\d+-of-\d+\.(safetensors|bin)")
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 _OF_A_TRAINER = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state.*)\.\w+")
@@ -148,13 +143,13 @@ def _cached(entry: ModelEntry) -> dict[HubName, Path]:
 def wanted_files(files: list[str]) -> list[str]:
     """Of a repository's files those of a model: our folder, a Hugging Face folder, or one weight file."""
     flat = [file for file in files if "/" not in file]
-    if "architecture.json" in flat and _WEIGHTS[0] in flat:
+    if "architecture.json" in flat and WEIGHT_FILES[0] in flat:
         return [file for file in files if not file.startswith(("trainer/", ".git"))]
     if "config.json" in flat:
-        weights = next((name for name in _WEIGHTS if name in flat), None)
+        weights = next((name for name in WEIGHT_FILES if name in flat), None)
         if weights is not None:
             shards = [file for file in flat if weights.endswith(".json") and _SHARD.fullmatch(file)]
-            sides = [file for file in flat if file.endswith((".json", ".txt")) and file not in _WEIGHTS]
+            sides = [file for file in flat if file.endswith((".json", ".txt")) and file not in WEIGHT_FILES]
             return [weights, *(shard for shard in shards if shard.startswith(weights.split(".")[0])), *sides]
     single = _weight_files(flat)
     if _OPEN_CLIP_CONFIG in flat and any(file.startswith(_OPEN_CLIP) for file in single):

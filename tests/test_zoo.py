@@ -144,9 +144,9 @@ def test_of_a_repository_those_files_are_fetched_that_make_a_model(
 
 
 def test_other_towers_than_asked_for_are_refused(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"image\.width: folder 128, asked for 768"):
+    with pytest.raises(CheckpointError, match=r"image\.width: checkpoint 128, asked for 768"):
         load_from_name(folder, device="cpu", vision_model_name="ViT-B-16")
-    with pytest.raises(CheckpointError, match=r"text\.hidden: folder 64, asked for 768"):
+    with pytest.raises(CheckpointError, match=r"text\.hidden: checkpoint 64, asked for 768"):
         load_from_name(folder, device="cpu", text_model_name="RBT3-chinese")
     with pytest.raises(UnknownNameError, match="did you mean RBT3-chinese"):
         load_from_name(folder, device="cpu", text_model_name="RBT3-Chinese")

@@ -19,10 +19,10 @@ from cnclip.model import (
     ResNetArchitecture,
     VitArchitecture,
 )
+from cnclip.towers.resnet import TOTAL_STRIDE
 
 HEAD_WIDTH = 64
 OTHER_HEADS = {1280: 16}  # ViT-H-14 has heads of width 80
-RESNET_STRIDE = 32
 LISTED = 6  # names in an error
 
 
@@ -167,8 +167,8 @@ def _detect_resnet(official: Mapping[str, Tensor], heads: int | None) -> ResNetA
     return ResNetArchitecture(
         layers=(first, second, third, fourth),
         width=width,
-        heads=heads or _heads(width * RESNET_STRIDE),
-        resolution=side * RESNET_STRIDE,
+        heads=heads or _heads(width * TOTAL_STRIDE),
+        resolution=side * TOTAL_STRIDE,
     )
 
 

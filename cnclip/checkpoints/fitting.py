@@ -104,7 +104,7 @@ def _check_fits(name: str, narrowed: Tensor, where: Path) -> None:
     """A finite value that became infinite was too large for the narrower type."""
     if narrowed.is_floating_point() and not bool(torch.isfinite(narrowed).all()):
         raise CheckpointError(
-            "the tensor holds values that are too large for float16",
+            "the tensor holds values that are too large for the precision asked for",
             where=f"{where}: {name}",
             fix='precision="bf16" or "fp32"',
         )

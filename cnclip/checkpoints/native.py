@@ -18,7 +18,7 @@ from torch import Tensor
 from cnclip.architecture import differing_keys
 from cnclip.artifacts import atomic_dir, write_json
 from cnclip.checkpoints.account import LoadAccount
-from cnclip.checkpoints.detect import RESNET_STRIDE, detect_architecture, official_name_of
+from cnclip.checkpoints.detect import detect_architecture, official_name_of
 from cnclip.checkpoints.fitting import build_model, check_finite
 from cnclip.checkpoints.interpolate import Interpolation, check_interpolation, resize_positions
 from cnclip.checkpoints.names import to_official
@@ -37,6 +37,7 @@ from cnclip.checkpoints.vocabulary import check_words
 from cnclip.checkpoints.writing import write_safetensors
 from cnclip.errors import CheckpointError, RecipeError
 from cnclip.model import ChineseClip, ClipArchitecture, FeatureArchitecture, VitArchitecture
+from cnclip.towers.resnet import TOTAL_STRIDE
 
 _VIT_POSITIONS = "visual.positional_embedding"
 _POOL_POSITIONS = "visual.attnpool.positional_embedding"
@@ -146,11 +147,11 @@ def load_with_account(
         stored = architecture or _detected(opened)
     elif architecture is not None and _without_dropout(architecture) != _without_dropout(stored):
         keys = differing_keys(_without_dropout(stored), _without_dropout(architecture))
-        differences = [f"{key}: folder {held}, asked for {asked}" for key, held, asked in keys]
+        differences = [f"{key}: checkpoint {held}, asked for {asked}" for key, held, asked in keys]
         raise CheckpointError(
-            "\n    ".join(["the folder holds another model", *differences]),
+            "\n    ".join(["the checkpoint holds another model", *differences]),
             where=str(path),
-            fix="leave out the model's name, so that the shape is taken from the folder",
+            fix="leave out the model's name, so that the shape is taken from there",
         )
     tensors, changed = opened.tensors, {}
     if resolution is not None:
@@ -226,7 +227,7 @@ def _at_resolution(
     if isinstance(image, VitArchitecture):
         name, cell = _VIT_POSITIONS, image.patch_size
     else:
-        name, cell = _POOL_POSITIONS, RESNET_STRIDE
+        name, cell = _POOL_POSITIONS, TOTAL_STRIDE
     if name not in tensors or resolution == image.resolution:
         return architecture, dict(tensors)
     try:

@@ -10,11 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from cnclip.checkpoints.described import Claim, DescribedTowers, check_claims
-from cnclip.checkpoints.detect import RESNET_STRIDE, detect_embed_dim, detect_image_tower
+from cnclip.checkpoints.detect import detect_embed_dim, detect_image_tower
 from cnclip.checkpoints.huggingface import read_table
 from cnclip.errors import CheckpointError
 from cnclip.images.transform import IMAGE_MEAN
 from cnclip.model import ImageArchitecture, ResNetArchitecture, VitArchitecture
+from cnclip.towers.resnet import TOTAL_STRIDE
 
 CONFIG_FILE = "open_clip_config.json"
 WEIGHT_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -93,7 +94,7 @@ def _sizes(image: ImageArchitecture) -> dict[str, Any]:
 def _heads(official: Mapping[str, Tensor], vision: Mapping[str, Any], file: Path) -> int | None:
     head_width = vision.get("head_width", _HEAD_WIDTH)
     if "visual.conv3.weight" in official:
-        width = len(official["visual.conv3.weight"]) * RESNET_STRIDE
+        width = len(official["visual.conv3.weight"]) * TOTAL_STRIDE
     elif "visual.conv1.weight" in official:
         width = len(official["visual.conv1.weight"])
     else:

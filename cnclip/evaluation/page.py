@@ -7,7 +7,6 @@ them and the one style sheet, so a caption cannot bring in script, style or addr
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from PIL import Image, features
 
 from cnclip.artifacts import atomic_file
 from cnclip.images.decode import decode_image
+from cnclip.pages import html_document
 from cnclip.tables import Table, numeric_columns
 
 Pictures = Sequence[tuple[bytes, str, float, bool | None]]
@@ -92,7 +92,7 @@ def write_page(
     body += [_table(table) for table in tables]
     body += [_section(section, thumbnails) for section in sections]
     with atomic_file(path) as temporary:
-        temporary.write_bytes(_document(title, "\n".join(body)).encode("utf-8", "replace"))
+        temporary.write_bytes(html_document(_text(title), STYLE, "\n".join(body)).encode("utf-8", "replace"))
 
 
 def write_search_page(
@@ -120,27 +120,6 @@ def write_search_page(
     models = query_results if isinstance(query_results, Mapping) else {"": query_results}
     section = Section("中文搜图 Search in Chinese", models)
     write_page(path, title, lines=lines, tables=tables, sections=[section])
-
-
-def _document(title: str, body: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!doctype html>
-<html lang="zh-CN">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_text(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def _table(table: Table) -> str:

@@ -156,7 +156,7 @@ def test_another_architecture_than_asked_for_lists_both_values(
 ) -> None:
     save_checkpoint(vit, tmp_path / "m")
     load_checkpoint(tmp_path / "m", architecture=vit.architecture)
-    with pytest.raises(CheckpointError, match=r"image\.kind: folder vit, asked for resnet"):
+    with pytest.raises(CheckpointError, match=r"image\.kind: checkpoint vit, asked for resnet"):
         load_checkpoint(tmp_path / "m", architecture=resnet.architecture)
 
 

@@ -6,12 +6,11 @@ caption cannot bring in script, style or address.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from cnclip.pages import html_document
 from cnclip.stores.doctor.contact_sheet import Strip
 from cnclip.stores.doctor.histogram import Histogram
 from cnclip.stores.doctor.outcome import Checkup, StoreCheckup
@@ -73,7 +72,7 @@ def page_text(checkup: Checkup, strips: Iterable[Strip]) -> str:
     for store in checkup.stores:
         body += _store(store)
     body += _pictures(strips)
-    return _document("\n".join(body))
+    return html_document(shown(TITLE), STYLE, "\n".join(body))
 
 
 def shown(value: str) -> str:
@@ -166,27 +165,6 @@ def _table(table: Table, heading: str) -> str:
         f'<{heading}>{shown(table.title)}</{heading}><div class="scroll"><table>'
         f"<thead>{line(table.header, 'th')}</thead><tbody>{rows}</tbody></table></div>{note}"
     )
-
-
-def _document(body: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!doctype html>
-<html lang="zh-CN">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{shown(TITLE)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def _is_hidden(character: str) -> bool:

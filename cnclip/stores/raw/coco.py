@@ -22,7 +22,7 @@ from cnclip.stores.raw.rows import (
     clean_id,
     shown,
 )
-from cnclip.stores.raw.walk import few_files
+from cnclip.stores.raw.walk import few_files, the_only_file
 
 IMAGES, ANNOTATIONS = "images", "annotations"
 _SAMPLES = 20
@@ -104,12 +104,13 @@ def coco_files(folder: Path) -> list[Path]:
 
 
 def _one_of(folder: Path) -> Path:
-    found = coco_files(folder)
-    if len(found) == 1:
-        return found[0]
-    what = "several COCO caption files" if found else "no COCO caption file"
-    names = " or ".join(shown(str(file), 500) for file in found) or "the JSON file"
-    raise SourceError(f"{what} in the folder", where=str(folder), fix=f"give {names}")
+    return the_only_file(
+        coco_files(folder),
+        folder,
+        several="several COCO caption files",
+        none="no COCO caption file",
+        wanted="the JSON file",
+    )
 
 
 def _field(row: Any, name: str) -> Any:

@@ -24,7 +24,7 @@ from cnclip.stores.raw.rows import (
     clean_id,
     shown,
 )
-from cnclip.stores.raw.walk import few_files, told_before
+from cnclip.stores.raw.walk import few_files, the_only_file, told_before
 
 # `1000268201_693b08cb0e.jpg#zhb#0 …`, `COCO_val2014_000000043734#0<TAB>…`: the middle part names the language
 _LINE = re.compile(r"(?P<id>(?P<name>[^\t#]+)(?:#[A-Za-z][\w-]*)?#\d+)(?:\t| +|,)(?P<caption>.*)")
@@ -121,12 +121,13 @@ def flickr_files(folder: Path) -> list[Path]:
 
 
 def _one_of(folder: Path) -> Path:
-    found = flickr_files(folder)
-    if len(found) == 1:
-        return found[0]
-    what = "several caption files" if found else "no caption file with lines of name.jpg#0"
-    names = " or ".join(shown(str(file), 500) for file in found) or "the caption file"
-    raise SourceError(f"{what} in the folder", where=str(folder), fix=f"give {names}")
+    return the_only_file(
+        flickr_files(folder),
+        folder,
+        several="several caption files",
+        none="no caption file with lines of name.jpg#0",
+        wanted="the caption file",
+    )
 
 
 def _split_list(file: Path, split: str) -> Path:

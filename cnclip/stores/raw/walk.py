@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from cnclip.errors import SourceError
 from cnclip.stores.raw.files import PICTURE_SUFFIXES
 from cnclip.stores.raw.rows import BadRow, Report, shown
 
@@ -49,6 +50,25 @@ def few_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             if len(found) > _FEW:
                 return []
     return sorted(found)
+
+
+def the_only_file(found: list[Path], folder: Path, *, several: str, none: str, wanted: str) -> Path:
+    """The file that was found, where it is one.
+
+    Args:
+        found: what was looked for in a folder.
+        folder: that folder.
+        several: what the error says of more than one.
+        none: what it says of none.
+        wanted: what the user should then give.
+
+    Raises:
+        SourceError: none, or several; names them.
+    """
+    if len(found) == 1:
+        return found[0]
+    names = " or ".join(shown(str(file), 500) for file in found) or wanted
+    raise SourceError(f"{several if found else none} in the folder", where=str(folder), fix=f"give {names}")
 
 
 def is_picture(file: Path) -> bool:
