@@ -63,7 +63,7 @@ def _lines(done: Conversion, target: Path, wanted: Wanted) -> list[str]:
     )
     saved = done.source_bytes - done.target_bytes
     if saved > 0:
-        lines.append(f"saved: {saved:,} bytes of {done.source_bytes:,}")
+        lines.append(f"smaller by {saved:,} bytes of {done.source_bytes:,}")
     if done.untold:
         untold = ", ".join(done.untold)
         lines.append(f"the tensors do not tell that {untold}: cnclip finds it in the file, others must know")
