@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from argparse import ArgumentError, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, ArgumentError, RawDescriptionHelpFormatter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -20,6 +20,17 @@ Schema = TypeVar("Schema")
 
 class _HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
     """Prose as it is written, and every option with its type and default."""
+
+
+class _VerbFormatter(_HelpFormatter):
+    """The same for verbs, in a reader's words: no Python types, and only defaults that say something."""
+
+    def _get_help_string(self, action: Action) -> str:
+        default = action.default
+        if not action.option_strings or default is None or default == SUPPRESS:
+            return action.help or ""
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        return f"{action.help} (default: {shown})".replace("%", "%%")
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -93,9 +104,10 @@ def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) 
         exit_on_error=False,
         default_env=False,
         description=_prose(function),
-        formatter_class=_HelpFormatter,
+        formatter_class=_VerbFormatter,
     )
     parser.add_function_arguments(function, as_positional=True)
+    _in_a_readers_words(parser, function)
     if "-h" in argv or "--help" in argv:
         print(re.sub(r"--[a-z_]+", lambda option: option[0].replace("_", "-"), parser.format_help()))
         raise SystemExit(0)
@@ -118,6 +130,17 @@ def _recipe_parser(schema: type[Any], prog: str) -> ArgumentParser:
     )
     parser.add_class_arguments(schema)
     return parser
+
+
+def _in_a_readers_words(parser: ArgumentParser, function: Callable[..., int]) -> None:
+    """`store [store …]` in place of a list's notation, and no heading that repeats the description."""
+    lists = {name for name, kind in get_type_hints(function).items() if get_origin(kind) is list}
+    for group in parser._action_groups:
+        if group.title not in ("options", "positional arguments"):
+            group.title = "arguments"
+        for action in group._group_actions:
+            if action.dest in lists and not action.option_strings:
+                action.metavar = f"{action.dest.removesuffix('s')} …"
 
 
 def _with_underscores(word: str) -> str:

@@ -119,3 +119,23 @@ def test_a_function_is_a_command_line(capsys: pytest.CaptureFixture[str]) -> Non
     for wrong in ([], ["a", "--kind", "xml"], ["a", "--cou", "3"], ["a", "b"]):
         with pytest.raises(RecipeError):
             parse_call(verb, wrong, prog="cnclip verb")
+
+
+def many(stores: list[Path], target: Path, *, deep: bool = False, name: str | None = None) -> int:
+    """Take several.
+
+    Args:
+        stores: folders.
+        target: the last word.
+        deep: look closely.
+        name: of the result.
+    """
+    return 0
+
+
+def test_help_speaks_no_python(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_call(many, ["--help"], prog="cnclip many")
+    shown = capsys.readouterr().out
+    assert "store … target" in shown and "(default: false)" in shown
+    assert not any(word in shown for word in ("class", "Path", "PATH1", "None", "null", "type:"))
