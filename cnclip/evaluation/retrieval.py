@@ -7,7 +7,9 @@ is among the K best. Where the protocol leaves room, this room decides so:
   model that gives every pair the same score has recall 0, not luck;
 - a query without any correct item is left out of the mean and counted as unlabelled (it stays in the gallery
   of the other direction);
-- K may exceed the gallery: then every labelled query is a hit.
+- K may exceed the gallery: then every labelled query is a hit;
+- average precision and nDCG take all correct items of a query (Manning et al., Introduction to Information
+  Retrieval, 8.4).
 
 Scores are exact (see `rows`), so ranks do not depend on the block size, the order of the items, the number of
 threads or the BLAS.
@@ -15,40 +17,56 @@ threads or the BLAS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cnclip.errors import SourceError
+from cnclip.evaluation.pair_ranks import blocks, count_above
+from cnclip.evaluation.query_metrics import QueryMetrics, query_metrics
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, check_rows, on_grid
 
 
 @dataclass(frozen=True)
 class DirectionResult:
-    """Recall of one direction, in percent.
+    """One direction; recalls, average precision and nDCG in percent.
 
     Attributes:
-        recall: K -> share of labelled queries whose best correct item has rank <= K, percent.
-        mean_recall: mean of `recall` over its Ks, percent.
+        recall: K -> share of labelled queries whose best correct item has rank <= K.
+        mean_recall: mean of `recall` over its Ks.
         median_rank: median rank of the best correct item, 1 is best.
+        mean_rank: mean rank of the best correct item.
+        mrr: mean of 100 / rank of the best correct item.
+        mean_average_precision: over all correct items of each query.
+        ndcg: nDCG@10 with gain 1 for a correct item.
         queries: labelled queries, the denominator.
         unlabelled: queries without a correct item, left out.
         gallery: items that are ranked for each query.
-        chance: K -> expected recall of a random order of the gallery, percent.
-        ranks: int64 [queries + unlabelled] rank of each query's best correct item; 0 for an unlabelled query.
-        scores: float32 [queries + unlabelled] cosine similarity of that item; NaN for an unlabelled query.
+        chance: K -> expected recall of a random order of the gallery.
+        per_query: the numbers of each query, unlabelled ones included.
+        scores: float32 [queries + unlabelled] cosine similarity of the best correct item; NaN for an
+            unlabelled query.
     """
 
     recall: dict[int, float]
     mean_recall: float
     median_rank: float
+    mean_rank: float
+    mrr: float
+    mean_average_precision: float
+    ndcg: float
     queries: int
     unlabelled: int
     gallery: int
     chance: dict[int, float]
-    ranks: Indices
+    per_query: QueryMetrics
     scores: Rows
+
+    @property
+    def ranks(self) -> Indices:
+        """int64 [queries + unlabelled] rank of each query's best correct item; 0 for an unlabelled query."""
+        return self.per_query.ranks
 
     @property
     def chance_mean_recall(self) -> float:
@@ -105,24 +123,10 @@ def recall_at_k(
     if image_rows.shape[1] != text_rows.shape[1]:
         raise SourceError(f"image rows have {image_rows.shape[1]} columns, text rows {text_rows.shape[1]}")
     pairs = _checked_positives(positives, len(image_rows), len(text_rows))
-    images, texts = pairs[:, 0], pairs[:, 1]
-    scores = _pair_scores(image_rows, text_rows, pairs, block_rows)
-    best_of_image = _best(scores, images, len(image_rows))
-    best_of_text = _best(scores, texts, len(text_rows))
-
-    # Items that score at least as high as the best correct one, the correct ones among them taken off again.
-    above_image = -np.bincount(images[scores == best_of_image[images]], minlength=len(image_rows))
-    above_text = -np.bincount(texts[scores == best_of_text[texts]], minlength=len(text_rows))
-    for text_block in _blocks(len(text_rows), block_rows):
-        text_grid = on_grid(text_rows[text_block])
-        for image_block in _blocks(len(image_rows), block_rows):
-            similarity = text_grid @ on_grid(image_rows[image_block]).T  # float64 [text block, image block]
-            above_text[text_block] += np.count_nonzero(similarity >= best_of_text[text_block, None], axis=1)
-            above_image[image_block] += np.count_nonzero(similarity >= best_of_image[image_block], axis=0)
-
+    found = count_above(image_rows, text_rows, pairs, block_rows=block_rows)
     return RetrievalResult(
-        t2i=_direction(above_text + 1, best_of_text, np.bincount(texts), len(image_rows), ks),
-        i2t=_direction(above_image + 1, best_of_image, np.bincount(images), len(text_rows), ks),
+        t2i=_direction(pairs[:, 1], found.scores, found.images_above, (len(text_rows), len(image_rows)), ks),
+        i2t=_direction(pairs[:, 0], found.scores, found.texts_above, (len(image_rows), len(text_rows)), ks),
     )
 
 
@@ -143,7 +147,7 @@ def top_items(
     index = np.empty((len(query_rows), k), dtype=np.int64)
     score = np.empty((len(query_rows), k), dtype=np.float32)
     height = max(1, block_rows * block_rows // max(1, len(gallery_rows)))
-    for block in _blocks(len(query_rows), height):
+    for block in blocks(len(query_rows), height):
         similarity = _similarity(query_rows[block], gallery_rows, block_rows)
         order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
         index[block] = order
@@ -176,50 +180,36 @@ def _checked_positives(positives: Indices, n_image: int, n_text: int) -> Indices
     return np.unique(pairs, axis=0)
 
 
-def _pair_scores(image_rows: Rows, text_rows: Rows, pairs: Indices, block_rows: int) -> Scores:
-    """Similarity of every correct pair in grid units. float64 [n_pair]."""
-    scores = np.empty(len(pairs))
-    for block in _blocks(len(pairs), block_rows):
-        image, text = pairs[block, 0], pairs[block, 1]
-        scores[block] = np.einsum("nd,nd->n", on_grid(image_rows[image]), on_grid(text_rows[text]))
-    return scores
-
-
-def _best(scores: Scores, owners: Indices, count: int) -> Scores:
-    """Highest score of each owner's pairs, +inf where it has none. float64 [count]."""
-    best = np.full(count, -np.inf)
-    np.maximum.at(best, owners, scores)
-    best[np.bincount(owners, minlength=count) == 0] = np.inf
-    return best
-
-
 def _similarity(query_rows: Rows, gallery_rows: Rows, block_rows: int) -> Scores:
     """Grid similarities, the gallery converted a block at a time. float64 [Q, G]."""
     queries = on_grid(query_rows)
-    parts = [queries @ on_grid(gallery_rows[block]).T for block in _blocks(len(gallery_rows), block_rows)]
+    parts = [queries @ on_grid(gallery_rows[block]).T for block in blocks(len(gallery_rows), block_rows)]
     return np.concatenate(parts, axis=1)
 
 
 def _direction(
-    ranks: Indices, best: Scores, positive_counts: Indices, gallery: int, ks: Sequence[int]
+    owners: Indices, scores: Scores, above: Indices, shape: tuple[int, int], ks: Sequence[int]
 ) -> DirectionResult:
-    labelled = np.isfinite(best)
-    ranks = np.where(labelled, ranks, 0)
-    found = ranks[labelled]
+    """Numbers of one direction from its pairs; `shape` is (queries, gallery)."""
+    per_query = query_metrics(owners, scores, above, shape[0])
+    labelled = per_query.ranks > 0
+    found = per_query.ranks[labelled]
     recall = {k: float(100 * (found <= k).mean()) for k in ks}
+    best = np.full(shape[0], -np.inf)
+    np.maximum.at(best, owners, scores)
+    positives = np.bincount(owners, minlength=shape[0])
     return DirectionResult(
         recall=recall,
         mean_recall=float(np.mean(list(recall.values()))),
         median_rank=float(np.median(found)),
+        mean_rank=float(found.mean()),
+        mrr=float(100 * (1 / found).mean()),
+        mean_average_precision=float(100 * per_query.average_precision[labelled].mean()),
+        ndcg=float(100 * per_query.ndcg[labelled].mean()),
         queries=len(found),
         unlabelled=int((~labelled).sum()),
-        gallery=gallery,
-        chance={k: expected_recall(positive_counts[positive_counts > 0], gallery, k) for k in ks},
-        ranks=ranks,
+        gallery=shape[1],
+        chance={k: expected_recall(positives[labelled], shape[1], k) for k in ks},
+        per_query=per_query,
         scores=np.where(labelled, best / GRID**2, np.nan).astype(np.float32),
     )
-
-
-def _blocks(count: int, block_rows: int) -> Iterator[slice]:
-    for start in range(0, count, block_rows):
-        yield slice(start, min(start + block_rows, count))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, ndcg_score
 
 from cnclip.errors import SourceError
 from cnclip.evaluation.retrieval import RetrievalResult, expected_recall, recall_at_k, top_items
@@ -209,3 +210,53 @@ def assert_same(left: RetrievalResult, right: RetrievalResult) -> None:
         np.testing.assert_array_equal(one.ranks, other.ranks)
         np.testing.assert_array_equal(one.scores, other.scores)
         assert (one.recall, one.chance, one.queries) == (other.recall, other.chance, other.queries)
+
+
+def test_average_precision_and_ndcg_of_a_hand_made_case() -> None:
+    images = unit([[1, 0], [1, 0.2], [1, 0.4], [1, 0.6]])
+    result = recall_at_k(images, unit([[1, 0]]), pairs((1, 0), (3, 0)))
+    # The text sees images 0, 1, 2, 3; 1 and 3 are correct: ranks 2 and 4.
+    assert result.t2i.mean_average_precision == pytest.approx(100 * (1 / 2 + 2 / 4) / 2)
+    ideal = 1 / np.log2(2) + 1 / np.log2(3)
+    assert result.t2i.ndcg == pytest.approx(100 * (1 / np.log2(3) + 1 / np.log2(5)) / ideal)
+    assert (result.t2i.mrr, result.t2i.mean_rank) == (50, 2)
+
+
+def test_equally_good_wrong_items_stand_before_every_correct_one() -> None:
+    same = unit(np.ones((4, 3)))
+    result = recall_at_k(same, same[:1], pairs((0, 0), (1, 0)))
+    assert result.t2i.mean_average_precision == pytest.approx(100 * (1 / 3 + 2 / 4) / 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_without_ties_average_precision_and_ndcg_are_scikit_learns(seed: int) -> None:
+    images, texts, positives = random_case(seed)
+    result = recall_at_k(images, texts, positives, block_rows=16)
+    correct = np.zeros((len(texts), len(images)), dtype=int)
+    correct[positives[:, 1], positives[:, 0]] = 1
+    scores = texts.astype(np.float64) @ images.T.astype(np.float64)
+    for text in np.flatnonzero(correct.any(axis=1)):
+        found = result.t2i.per_query
+        expected = average_precision_score(correct[text], scores[text])
+        assert found.average_precision[text] == pytest.approx(expected)
+        assert found.ndcg[text] == pytest.approx(ndcg_score([correct[text]], [scores[text]], k=10))
+
+
+@pytest.mark.parametrize("closeness", [0.0, 0.3, 3.0])
+def test_a_large_case_has_the_ranks_of_the_exact_products(closeness: float) -> None:
+    rng = np.random.default_rng(11)
+    texts = unit(rng.normal(size=(300, 64)))
+    owners = np.arange(1000) % 300
+    images = unit(rng.normal(size=(1000, 64)) + closeness * 8 * texts[owners])
+    images[500:600] = images[499]  # ties, many of them
+    positives = np.stack([np.arange(1000), owners], axis=1)
+    result = recall_at_k(images, texts, positives, block_rows=128)
+    exact = np.rint(texts.astype(np.float64) * 2**26) @ np.rint(images.astype(np.float64) * 2**26).T
+    for text in range(300):
+        right = owners == text
+        best = exact[text, right].max()
+        assert result.t2i.ranks[text] == 1 + int((exact[text, ~right] >= best).sum())
+    for image in range(1000):
+        score = exact[owners[image], image]
+        assert result.i2t.ranks[image] == int((exact[:, image] >= score).sum())
