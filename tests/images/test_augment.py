@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cnclip.errors import ImageError, RecipeError
-from cnclip.images.augment import AUGMENT_POLICIES, AugmentPolicy, augment_image
+from cnclip.images.augment import AUGMENT_POLICIES, AugmentPolicy, augment_image, augment_told, draw_variation
 
 
 def varied(image: Image.Image, policy: AugmentPolicy, seed: int = 0) -> Image.Image:
@@ -40,7 +40,7 @@ def test_every_policy_takes_the_same_share_of_the_generator(name: str, photo: Im
     rng = np.random.default_rng(5)
     augment_image(photo, rng, AUGMENT_POLICIES[name])
     expected = np.random.default_rng(5)
-    expected.random(32)
+    expected.random(48)
     assert rng.random() == expected.random()
 
 
@@ -55,9 +55,30 @@ def test_seeds_differ(photo: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("name", AUGMENT_POLICIES)
-def test_shipped_policies_never_mirror(name: str) -> None:
-    assert AUGMENT_POLICIES[name].flip_probability == 0.0
-    assert AUGMENT_POLICIES[name].shuffle_probability == 0.0
+def test_only_policies_that_say_so_mirror_and_none_exchanges_colours(name: str) -> None:
+    policy = AUGMENT_POLICIES[name]
+    assert policy.flip_probability == (0.5 if name.endswith("_flip") else 0.0)
+    assert policy.shuffle_probability == 0.0
+
+
+@pytest.mark.parametrize("name", ["light", "strong", "auto"])
+def test_a_flip_policy_is_its_namesake_with_half_of_the_pictures_mirrored(
+    name: str, photo: Image.Image
+) -> None:
+    plain, flipping = AUGMENT_POLICIES[name], AUGMENT_POLICIES[f"{name}_flip"]
+    assert replace(flipping, flip_probability=0.0) == plain
+    told = [augment_told(photo, np.random.default_rng(seed), flipping).mirrored for seed in range(400)]
+    assert 0.42 < np.mean(told) < 0.58
+    assert told == [draw_variation(np.random.default_rng(seed), flipping).mirrored for seed in range(400)]
+    assert not any(augment_told(photo, np.random.default_rng(seed), plain).mirrored for seed in range(50))
+
+
+def test_what_is_told_of_a_mirrored_picture_is_true(photo: Image.Image) -> None:
+    """Red grows from left to right in this picture."""
+    for seed in range(40):
+        told = augment_told(photo, np.random.default_rng(seed), AUGMENT_POLICIES["light_flip"])
+        red = levels(told.image)[..., 0].mean(0)
+        assert told.mirrored == (red[0] > red[-1])
 
 
 def test_mirror_is_exact(photo: Image.Image) -> None:
@@ -90,7 +111,7 @@ def test_shift_moves_by_the_drawn_share_and_fills_with_the_corner_colour() -> No
     picture.paste((250, 0, 0), (15, 15, 25, 25))
     policy = AugmentPolicy(translate=0.25)
     for seed in range(10):
-        draws = np.random.default_rng(seed).random(32)
+        draws = np.random.default_rng(seed).random(48)
         right, down = (2 * draws[6] - 1) * 10, (2 * draws[7] - 1) * 10
         moved = levels(varied(picture, policy, seed))
         rows, columns = np.nonzero(moved[..., 0] > 130)
@@ -103,7 +124,7 @@ def test_zoom_changes_the_size_of_things() -> None:
     picture = Image.new("RGB", (60, 60), "white")
     picture.paste((0, 0, 0), (20, 20, 40, 40))
     for seed in range(6):
-        zoom = 1 + (2 * np.random.default_rng(seed).random(32)[5] - 1) * 0.4
+        zoom = 1 + (2 * np.random.default_rng(seed).random(48)[5] - 1) * 0.4
         dark = (levels(varied(picture, AugmentPolicy(scale_jitter=0.4), seed))[..., 0] < 128).sum()
         assert np.sqrt(dark) == pytest.approx(20 * zoom, abs=1.2)
 
@@ -135,7 +156,7 @@ def test_no_policy_inverts() -> None:
 def test_brightness_scales_and_contrast_keeps_the_mean() -> None:
     flat = Image.new("RGB", (8, 8), (100, 100, 100))
     for seed in range(5):
-        factor = 1 + (2 * np.random.default_rng(seed).random(32)[21] - 1) * 0.5
+        factor = 1 + (2 * np.random.default_rng(seed).random(48)[21] - 1) * 0.5
         brighter = levels(varied(flat, AugmentPolicy(brightness=0.5), seed))
         assert brighter.mean() == pytest.approx(100 * factor, abs=1)
         assert levels(varied(flat, AugmentPolicy(contrast=0.5), seed)).mean() == pytest.approx(100, abs=1)
