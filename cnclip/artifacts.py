@@ -29,7 +29,7 @@ _AGAIN = "copy the folder again or rebuild it"
 _TEMPORARY, _ASIDE, _DELETED = ".tmp-", ".old-", ".del-"
 _RESOURCE_ERRNOS = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO,
-    errno.ENAMETOOLONG, errno.ENOTDIR,
+    errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.ELOOP,
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         ResourceError: disk full, no permission, read-only file system.
     """
     path = Path(path)
-    with _translated(path):
+    with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / _hidden_name(_TEMPORARY, path.name)
         try:
@@ -78,18 +78,12 @@ def atomic_dir(
         replace: swap out a folder that is already there; without it such a folder is an error.
 
     Raises:
-        ArtifactError: `path` exists and `replace` is False, or what is there is no artefact and not empty.
+        ArtifactError: see check_target.
         ResourceError: disk full, no permission, read-only file system.
     """
     path = Path(path)
-    with _translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
-        if path.exists() and not replace:
-            raise ArtifactError(
-                "the target exists already", where=str(path), fix="choose another name or remove it"
-            )
-        _refuse_to_displace(path)
+    with translated(path):
+        check_target(path, replace=replace)
         temporary = path.parent / _hidden_name(_TEMPORARY, path.name)
         temporary.mkdir()
         try:
@@ -99,10 +93,47 @@ def atomic_dir(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def check_target(path: Path, *, replace: bool = False) -> None:
+    """Refuse before the work what could not be committed after it; the parent folder is made and swept.
+
+    Raises:
+        ArtifactError: `path` exists and `replace` is False, or what is there is no artefact and not empty.
+        ResourceError: no permission, read-only file system.
+    """
+    path = Path(path)
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        if path.exists() and not replace:
+            raise ArtifactError(
+                "the target exists already", where=str(path), fix="choose another name or remove it"
+            )
+        _refuse_to_displace(path)
+
+
+def commit_dir(folder: Path, path: Path, *, facts: Mapping[str, Any]) -> None:
+    """Give a folder that its writer kept under a name of its own a manifest and the final name.
+
+    What is there already is swapped out, if it is an artefact. A crash leaves the folder where it was, or
+    under its final name; until then the call may be repeated.
+
+    Args:
+        folder: complete, on the same file system as `path`.
+        path: the final folder.
+        facts: JSON values for the manifest.
+
+    Raises:
+        ArtifactError: what is there is no artefact and not empty.
+        ResourceError: disk full, no permission, read-only file system.
+    """
+    with translated(path):
+        _commit_dir(folder, path, dict(facts))
+
+
 def remove_dir(path: Path) -> None:
     """Delete a finished folder so that no crash leaves a half of it under its name."""
     path = Path(path)
-    with _translated(path):
+    with translated(path):
         doomed = path.parent / _hidden_name(_DELETED, path.name)
         path.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
@@ -186,7 +217,7 @@ def sweep(parent: Path) -> list[Path]:
 
 def sha256_file(path: Path) -> str:
     """Hexadecimal sha256 of a file's bytes, read in pieces."""
-    with _translated(path), open(path, "rb") as file:
+    with translated(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -219,7 +250,11 @@ def _commit_dir(temporary: Path, path: Path, facts: dict[str, Any]) -> None:
         _refuse_to_displace(path)
         aside = path.parent / _hidden_name(_ASIDE, path.name)
         path.rename(aside)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            aside.rename(path)
+            raise
         shutil.rmtree(aside, ignore_errors=True)
     else:
         temporary.rename(path)
@@ -273,8 +308,12 @@ def flush_to_disk(path: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into an error that says what to do."""
+def translated(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write at `path` into an error that says what to do.
+
+    Raises:
+        ResourceError: disk full, no permission, read-only file system, file too large.
+    """
     try:
         yield
     except OSError as error:

@@ -20,9 +20,12 @@ from cnclip.stores.derived import (
     merged,
     origin_of,
     read_ids,
+    write_index,
 )
 from cnclip.stores.reader import StoreReader
 from cnclip.text.normalize import normalize_caption
+
+DEFAULT_SHARD_SIZE = "4GB"
 
 
 def subset(
@@ -34,7 +37,7 @@ def subset(
     query: str | None = None,
     captions: KeptCaptions = "matching",
     skip_unknown: bool = False,
-    shard_size: str = "4GB",
+    shard_size: str = DEFAULT_SHARD_SIZE,
     overwrite: bool = False,
 ) -> int:
     """Make a store of some of a store's pictures and captions.
@@ -89,7 +92,8 @@ def merge(
     *,
     prefix: bool = False,
     duplicates: Duplicates = "keep",
-    shard_size: str = "4GB",
+    index: bool = False,
+    shard_size: str = DEFAULT_SHARD_SIZE,
     overwrite: bool = False,
 ) -> int:
     """Make one store of several: their rows, one store after the other.
@@ -98,23 +102,42 @@ def merge(
     and a slash before its ids. With --duplicates drop, pictures with the same bytes become one, the first,
     which gets the captions of the others; a caption with the same id, text and pictures is taken once.
 
+    With --index true nothing is copied: the target names the stores, by their paths from it, and reads like
+    one store. They must stay as they are, and where they are seen from the target. This joins what
+    `cnclip data build --shard-of i/n` made on many machines.
+
     Examples:
         cnclip data merge stores/muge-train stores/flickr-train stores/both
         cnclip data merge stores/a stores/b stores/c stores/all --prefix true
         cnclip data merge stores/old stores/new stores/all --duplicates drop
+        cnclip data merge stores/part-0 stores/part-1 stores/whole --index true
 
     Args:
         stores: two or more folders made by `cnclip data build`.
         target: the store to make, the last word.
         prefix: put the store's folder name before its ids.
         duplicates: keep takes all pictures, drop takes the first of those with the same bytes.
+        index: name the stores instead of copying their rows.
         shard_size: of one file of the store, such as 512MB, 4GB or 10000images.
         overwrite: replace a store that is there.
     """
     refuse_existing([target], stores, overwrite)
+    if index and (prefix or duplicates != "keep" or shard_size != DEFAULT_SHARD_SIZE):
+        raise RecipeError(
+            "an index copies no rows: ids, pictures and files stay as they are",
+            fix="leave out --prefix, --duplicates and --shard-size, or --index true",
+        )
     with ExitStack() as stack:
         readers = [stack.enter_context(StoreReader(store)) for store in stores]
         bar = stack.enter_context(StepBar())
+        if index:
+            header = write_index(readers, target, overwrite=overwrite, progress=bar.of_total)
+            bar.close()
+            print(f"{target}: {header.images} pictures, {header.texts} captions, {header.pairs} pairs")
+            names = [part.path for part in header.parts]
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            print(f"  names {len(names)} stores and copies no picture: {', '.join(names[:5])}{more}")
+            return 0
         source = merged(readers, prefix=prefix, duplicates=duplicates, progress=bar.of_total)
         bar.close()
         report = rebuild(source, target, shard_size, overwrite)

@@ -1,10 +1,11 @@
-"""Words of the `data` verbs as plain values: conditions and sizes."""
+"""Words of the `data` verbs as plain values: conditions, sizes, shares."""
 
 from __future__ import annotations
 
 import re
 
 from cnclip.errors import RecipeError
+from cnclip.stores.derived import check_shares
 
 _UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30, "tb": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)", re.ASCII)
@@ -41,3 +42,23 @@ def shard_limits(text: str) -> tuple[int, int | None]:
     raise RecipeError(
         f"--shard-size does not understand {text!r}", fix="--shard-size 512MB, 4GB or 10000images"
     )
+
+
+def shares_of(text: str) -> list[float]:
+    """`0.9,0.05,0.05` as numbers.
+
+    Raises:
+        RecipeError: no numbers, or their sum is not 1.
+    """
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise RecipeError(f"--shares does not understand {text!r}", fix="--shares 0.9,0.05,0.05") from None
+    check_shares(shares)
+    return shares
+
+
+def part_names(count: int) -> list[str]:
+    """What so many parts of a store are called where the user does not say."""
+    known = {2: ["train", "valid"], 3: ["train", "valid", "test"]}
+    return known.get(count, [f"part{number}" for number in range(1, count + 1)])

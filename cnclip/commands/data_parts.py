@@ -16,6 +16,7 @@ from cnclip.errors import RecipeError
 from cnclip.stores.accounts import BuildReport
 from cnclip.stores.derived import (
     DerivedSource,
+    Likeness,
     check_shares,
     find_repeats,
     group_lines,
@@ -92,6 +93,10 @@ def dedup(
     target: Path,
     *,
     near: int = 0,
+    checkpoint: str | None = None,
+    min_similarity: float = 0.98,
+    batch_size: int = 64,
+    device: str = "auto",
     workers: int = 0,
     shard_size: str = "4GB",
     overwrite: bool = False,
@@ -100,32 +105,51 @@ def dedup(
 
     Of pictures with the same bytes or the same pixels the largest file stays. With --near also pictures go
     that are near to one that stays: the picture with the most pixels, then the most bytes, then the smallest
-    id. All groups are listed in TARGET.duplicates.jsonl, with the reason for each picture that went.
+    id. With --checkpoint those go that a model finds alike: crops, filters, other encodings. All groups are
+    listed in TARGET.duplicates.jsonl, with the reason for each picture that went. Embeddings are kept in
+    STORE.embeddings and used again.
 
     Examples:
         cnclip data dedup stores/photos stores/photos-once
         cnclip data dedup stores/photos stores/photos-once --near 6
+        cnclip data dedup stores/photos stores/photos-once --checkpoint ViT-B-16 --min-similarity 0.97
 
     Args:
         store: a folder made by `cnclip data build`.
         target: the store to make.
         near: bits of 64 in which the hashes of near pictures may differ, 1 to 12; 0 takes only pictures of
             the same bytes or pixels.
+        checkpoint: in place of --near: a model's name, folder or file.
+        min_similarity: least cosine similarity of the embeddings of two pictures that are alike. It differs
+            from model to model: begin near 1, and look at the list.
+        batch_size: pictures per forward pass of the model.
+        device: of the model: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
         workers: threads that decode; 0 takes as many as there are cores, at most 16.
         shard_size: of one file of the store, such as 512MB, 4GB or 10000images.
         overwrite: replace a store that is there.
     """
     _check_near(near)
+    _check_similarity(checkpoint, min_similarity, near)
     refuse_existing([target], [store], overwrite)
     with StoreReader(store) as reader, StepBar() as bar:
+        likeness: Likeness | None = None
+        facts: dict[str, Any] = {"kind": "dedup", **origin_of(reader), "near": near}
+        if checkpoint is not None:
+            from cnclip.commands.data_scores import similar_pictures  # brings in torch
+
+            likeness = similar_pictures(
+                checkpoint, reader, min_similarity, batch_size=batch_size, device=device
+            )
+            facts |= {"checkpoint": Path(checkpoint).name, "min_similarity": min_similarity}
         pictures = sketch_stores([reader], TOOLS, workers=_threads(workers), progress=bar.of_total)
         bar.close()
-        repeats = find_repeats(reader, pictures, near=near)
+        repeats = find_repeats(reader, pictures, near=near, likeness=likeness, progress=bar.of_total)
+        bar.close()
         _tell_crowded(repeats.crowded)
-        facts = {"kind": "dedup", **origin_of(reader), "near": near, "removed": len(repeats.removed)}
+        facts["removed"] = len(repeats.removed)
         listed = target.parent / f"{target.name}.duplicates.jsonl"
         with atomic_file(listed) as temporary:  # takes its name when the store has its own
-            groups = _write_lines(temporary, group_lines(reader, pictures, repeats))
+            groups = _write_lines(temporary, group_lines(reader, pictures, repeats, likeness))
             report = rebuild(DerivedSource([reader], repeats.choice, facts), target, shard_size, overwrite)
         print(
             f"{reader.image_count} pictures read = {report.images} written + {len(repeats.removed)} removed"
@@ -159,6 +183,15 @@ def _names(text: str | None, count: int) -> list[str]:
 def _check_near(near: int) -> None:
     if not 0 <= near <= MAX_RADIUS:
         raise RecipeError(f"near is {near}", fix=f"--near 0 to {MAX_RADIUS}")
+
+
+def _check_similarity(checkpoint: str | None, min_similarity: float, near: int) -> None:
+    if checkpoint is not None and near:
+        raise RecipeError(
+            "--near and --checkpoint both say what is alike", fix="run them one after the other"
+        )
+    if not 0 < min_similarity <= 1:
+        raise RecipeError(f"min_similarity is {min_similarity:g}", fix="--min-similarity 0.98, at most 1")
 
 
 def _conservation(reader: StoreReader, reports: Sequence[BuildReport]) -> str:

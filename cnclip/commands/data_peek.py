@@ -29,6 +29,7 @@ from cnclip.stores.raw import (
     read_source,
 )
 from cnclip.stores.raw.encodings import Encoding
+from cnclip.stores.raw.remote import is_url
 from cnclip.stores.raw.rows import RowProblem, shown
 from cnclip.stores.raw.table import Delimiter, TableColumns
 from cnclip.stores.reader import StoreReader
@@ -41,7 +42,7 @@ _SHOWN_PROBLEMS = 10
 
 
 def peek(
-    source: Path,
+    source: str | Path,
     *,
     kind: SourceKind = "auto",
     count: int = 5,
@@ -83,8 +84,8 @@ def peek(
     """
     if count < 1:
         raise RecipeError(f"--count {count} shows nothing", fix="--count 5")
-    if (source / HEADER_NAME).is_file():
-        _show_store(source, count)
+    if not is_url(source) and (Path(source) / HEADER_NAME).is_file():
+        _show_store(Path(source), count)
         return 0
     columns = TableColumns(
         image=image_column,

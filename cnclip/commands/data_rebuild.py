@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,12 @@ def rebuild(source: Source, target: Path, shard_size: str, overwrite: bool) -> B
     start = time.monotonic()
     with StopRequest() as stop, StepBar() as bar:
         report = build_store(
-            source, target, options=options, progress=bar.of_share, should_stop=lambda: stop.asked
+            source,
+            target,
+            options=options,
+            progress=bar.of_share,
+            should_stop=lambda: stop.asked,
+            say=lambda line: print(line, file=sys.stderr),
         )
     print(built(report, time.monotonic() - start))
     return report

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnclip.images.decode import decode_image
 from cnclip.stores.accounts import BuildReport, RowCount
+from cnclip.stores.mapped_pages import MappedPages
 from cnclip.stores.raw.rows import shown
 from cnclip.stores.reader import StoreReader
 from cnclip.text.normalize import normalize_caption
@@ -18,6 +19,7 @@ from cnclip.text.segment import segment_words
 from cnclip.text.wordpiece import token_statistics
 
 TOKEN_SAMPLE, WORD_SAMPLE, WORDS = 200_000, 5_000, 15
+_CAPTIONS_HELD = 64
 _PARTICLES = frozenset("的了着过在是和与及或也都就而并被把对于从到向上下里中有这那一个")
 _COUNTED = ("一个", "一只", "一群", "一名", "一位", "一些", "一条", "一辆", "一张", "两个", "两只", "正在")
 _SILENT_WORDS = _PARTICLES.union(_COUNTED)  # frequent in any caption, and tell nothing about the data
@@ -57,6 +59,7 @@ def contents(reader: StoreReader, samples: int) -> str:
         *(f"    {s.name}  {_size(s.bytes)}, {s.records} records, {s.images} pictures" for s in header.shards),
         f"  fingerprint {header.fingerprint}",
     ]
+    lines += [f"  part: {part.path}, {part.images} pictures, {part.texts} captions" for part in header.parts]
     if reader.pair_count:
         per_image = np.bincount(reader.pair_images, minlength=reader.image_count)
         lines.append(
@@ -139,8 +142,11 @@ def _frequent_words(captions: Iterator[str]) -> list[tuple[str, int]]:
 
 
 def _captions(reader: StoreReader, limit: int) -> Iterator[str]:
-    """All captions, or `limit` evenly spaced ones."""
-    return (reader.text(index).caption for index in _spread(reader.text_count, limit))
+    """All captions, or `limit` evenly spaced ones; the pages that hold them do not add up to memory."""
+    for place, index in enumerate(_spread(reader.text_count, limit), 1):
+        yield reader.text(index).caption
+        if place % _CAPTIONS_HELD == 0:
+            MappedPages(reader.path).let_go()
 
 
 def _spread(count: int, limit: int) -> Iterator[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnclip.artifacts import atomic_file, write_json
+from cnclip.checkpoints import Precision
 from cnclip.errors import SourceError
 from cnclip.evaluation.cache import EmbeddingFacts, Kind, cached_embeddings, tower_fingerprint
 from cnclip.evaluation.embed import EmbeddingTable, embed_images, embed_texts
@@ -32,6 +33,7 @@ class Subject:
         transform: its preprocessing.
         towers: "image" and "text" -> sha256 of that tower's weights.
         seconds: what was done -> how long it took; filled by `timed`.
+        precision: of the weights and the arithmetic.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Subject:
     transform: ImageTransform
     towers: dict[Kind, str]
     seconds: dict[str, float] = field(default_factory=dict)
+    precision: Precision = "fp32"
 
     @property
     def short_name(self) -> str:
@@ -62,24 +65,27 @@ class Subject:
             },
             "data": data,
             "preprocessing": self.transform.fingerprint,
+            "precision": self.precision,
             "device": str(next(self.model.parameters()).device),
             "versions": versions(),
             "seconds": self.seconds,
         }
 
 
-def open_subject(checkpoint: str, device: str) -> Subject:
-    """Load a model by name, folder or file.
+def open_subject(checkpoint: str, device: str, precision: Precision = "fp32") -> Subject:
+    """Load a model by name, folder or file, its weights in a precision.
 
     Raises:
         UnknownNameError: no such model or device.
         CheckpointError: the model cannot be read.
     """
     start = time.perf_counter()
-    model, transform = load_from_name(checkpoint, device=None if device == "auto" else device)
+    chosen = None if device == "auto" else device
+    model, transform = load_from_name(checkpoint, device=chosen, precision=precision)
     towers: dict[Kind, str] = {kind: tower_fingerprint(model, kind) for kind in ("image", "text")}
     model.pack_for_inference()
-    return Subject(checkpoint, model, transform, towers, {"load": round(time.perf_counter() - start, 3)})
+    seconds = {"load": round(time.perf_counter() - start, 3)}
+    return Subject(checkpoint, model, transform, towers, seconds, precision)
 
 
 def store_embeddings(
@@ -94,32 +100,49 @@ def store_embeddings(
         batch_size: pictures per forward pass; captions go four times as many.
         workers: threads that decode pictures.
     """
-    model = subject.model
+    images = image_embeddings(
+        subject, store, folder and folder / "images", batch_size=batch_size, workers=workers
+    )
+    return images, text_embeddings(subject, store, folder and folder / "texts", batch_size=4 * batch_size)
 
-    def images() -> EmbeddingTable:
-        return embed_images(model, store, transform=subject.transform, batch_size=batch_size, workers=workers)
 
-    def texts() -> EmbeddingTable:
-        captions, ids = list(store.captions()), list(store.text_ids())
-        return embed_texts(model, captions, ids=ids, batch_size=4 * batch_size)
+def image_embeddings(
+    subject: Subject, store: StoreReader, folder: Path | None, *, batch_size: int, workers: int
+) -> EmbeddingTable:
+    """Embeddings of a store's pictures, taken from `folder` where they are the same; see store_embeddings."""
+
+    def embed() -> EmbeddingTable:
+        return embed_images(
+            subject.model, store, transform=subject.transform, batch_size=batch_size, workers=workers
+        )
 
     with subject.timed("images"):
-        image_facts = EmbeddingFacts(
-            kind="image",
-            tower=subject.towers["image"],
-            preprocessing=subject.transform.fingerprint,
-            source=store.fingerprint,
-        )
-        image_table = cached_embeddings(folder and folder / "images", image_facts, images)
+        return cached_embeddings(folder, embedding_facts(subject, store, "image"), embed)
+
+
+def text_embeddings(
+    subject: Subject, store: StoreReader, folder: Path | None, *, batch_size: int
+) -> EmbeddingTable:
+    """Embeddings of a store's captions, taken from `folder` where they are the same; see store_embeddings."""
+
+    def embed() -> EmbeddingTable:
+        captions, ids = list(store.captions()), list(store.text_ids())
+        return embed_texts(subject.model, captions, ids=ids, batch_size=batch_size)
+
     with subject.timed("texts"):
-        text_facts = EmbeddingFacts(
-            kind="text",
-            tower=subject.towers["text"],
-            preprocessing=f"normalize_caption, {CONTEXT_LENGTH} tokens",
-            source=store.fingerprint,
-        )
-        text_table = cached_embeddings(folder and folder / "texts", text_facts, texts)
-    return image_table, text_table
+        return cached_embeddings(folder, embedding_facts(subject, store, "text"), embed)
+
+
+def embedding_facts(subject: Subject, store: StoreReader, kind: Kind) -> EmbeddingFacts:
+    """All that decides the embeddings of a store's pictures or captions."""
+    text = f"normalize_caption, {CONTEXT_LENGTH} tokens"
+    return EmbeddingFacts(
+        kind=kind,
+        tower=subject.towers[kind],
+        preprocessing=subject.transform.fingerprint if kind == "image" else text,
+        source=store.fingerprint,
+        precision=subject.precision,
+    )
 
 
 def read_queries(words: str) -> list[str]:

@@ -27,6 +27,7 @@ from cnclip.evaluation.rows import check_rows
 from cnclip.model import ChineseClip
 
 Kind = Literal["image", "text"]
+MAPPED_BYTES = 1 << 28  # a table of 256 MiB and more is mapped from its file, not read into memory
 _PREFIXES = {"image": ("visual.",), "text": ("bert.", "text_projection")}
 
 
@@ -39,17 +40,26 @@ class EmbeddingFacts:
         tower: `tower_fingerprint` of that tower.
         preprocessing: the image transform's fingerprint, or the text cleaning's name.
         source: fingerprint of the store they come from.
+        precision: of the weights and the arithmetic, see checkpoints.Precision.
     """
 
     kind: Kind
     tower: str
     preprocessing: str
     source: str
+    precision: str = "fp32"
 
     @property
     def short(self) -> str:
         """16 hexadecimal digits that stand for all of it: a name for the folder."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, str]:
+        """The manifest's facts. fp32 goes without saying: tables from before the choice stay good."""
+        facts: dict[str, str] = asdict(self)
+        if self.precision == "fp32":
+            del facts["precision"]
+        return facts
 
 
 def tower_fingerprint(model: ChineseClip, kind: Kind) -> str:
@@ -70,18 +80,18 @@ def save_embeddings(table: EmbeddingTable, folder: Path, facts: EmbeddingFacts) 
     Raises:
         ResourceError: disk full or no permission.
     """
-    with atomic_dir(folder, facts=asdict(facts), replace=True) as temporary:
+    with atomic_dir(folder, facts=facts.to_dict(), replace=True) as temporary:
         np.save(temporary / "embeddings.npy", table.rows)
         (temporary / "ids.json").write_text(json.dumps(table.ids, ensure_ascii=False), encoding="utf-8")
 
 
 def load_embeddings(folder: Path, facts: EmbeddingFacts) -> EmbeddingTable:
-    """Read a table that was made by exactly these facts.
+    """Read a table that was made by exactly these facts; rows of MAPPED_BYTES and more stay in their file.
 
     Raises:
         ArtifactError: damaged, or made by another model, preprocessing or source; it says which.
     """
-    found = verify_dir(folder).facts
+    found = {"precision": "fp32", **verify_dir(folder).facts}
     for key, wanted in asdict(facts).items():
         if found.get(key) != wanted:
             raise ArtifactError(
@@ -89,7 +99,9 @@ def load_embeddings(folder: Path, facts: EmbeddingFacts) -> EmbeddingTable:
                 where=str(folder),
                 fix="remove the folder; it is made again",
             )
-    rows = np.load(folder / "embeddings.npy", allow_pickle=False)
+    file = folder / "embeddings.npy"
+    mapped: Literal["r"] | None = "r" if file.stat().st_size >= MAPPED_BYTES else None
+    rows = np.load(file, mmap_mode=mapped, allow_pickle=False)
     table = EmbeddingTable(ids=read_json(folder / "ids.json"), rows=rows)
     check_rows(table.rows, facts.kind, table.ids)
     return table
@@ -108,10 +120,22 @@ def cached_embeddings(
     Raises:
         ArtifactError: the folder has the right facts but its files differ from their sha256.
     """
-    if folder is None:
-        return embed()
-    if (folder / MANIFEST_NAME).is_file() and read_manifest(folder).facts == asdict(facts):
-        return load_embeddings(folder, facts)
-    table = embed()
-    save_embeddings(table, folder, facts)
+    table = find_embeddings(folder, facts)
+    if table is None:
+        table = embed()
+        if folder is not None:
+            save_embeddings(table, folder, facts)
     return table
+
+
+def find_embeddings(folder: Path | None, facts: EmbeddingFacts) -> EmbeddingTable | None:
+    """The table in `folder` if it was made by these facts, else None.
+
+    Raises:
+        ArtifactError: the folder has the right facts but its files differ from their sha256.
+    """
+    if folder is None or not (folder / MANIFEST_NAME).is_file():
+        return None
+    if read_manifest(folder).facts != facts.to_dict():
+        return None
+    return load_embeddings(folder, facts)

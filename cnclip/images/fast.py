@@ -11,16 +11,23 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from cnclip.errors import ImageError
+from cnclip.errors import ImageError, UnknownNameError
 from cnclip.images.decode import DECODE_VERSION, open_image, to_rgb
-from cnclip.images.transform import IMAGE_MEAN, IMAGE_STD, check_image_size, normalize_pixels
+from cnclip.images.transform import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    ImageTransform,
+    check_image_size,
+    image_transform,
+    normalize_pixels,
+)
 
 _FAST_VERSION = 1  # raise it whenever the code below changes pixels
 _LEAST_SCALE = 2  # a JPEG decoded nearer to the target loses three times as much
@@ -74,8 +81,10 @@ class FastImageTransform:
                 f"fast_image_transform takes bytes, a path or a Pillow image, not {type(image).__name__}",
                 fix="Path(path).read_bytes()",
             )
-        pixels = torch.from_numpy(np.array(to_rgb(image))).permute(2, 0, 1)  # uint8 [3, H, W], colours inmost
-        return _squashed(pixels[None], self.image_size)[0].contiguous()
+        rgb = to_rgb(image)
+        stored = bytearray(rgb.tobytes("raw", "RGBX"))  # as Pillow holds it; packing to 3 bytes costs more
+        pixels = torch.frombuffer(stored, dtype=torch.uint8).view(rgb.height, rgb.width, 4).permute(2, 0, 1)
+        return _squashed(pixels[None], self.image_size)[0, :3].contiguous()
 
     @property
     def fingerprint(self) -> str:
@@ -114,8 +123,24 @@ def fast_image_transform(image_size: int = 224) -> FastImageTransform:
     return FastImageTransform(image_size)
 
 
+Pixels = Literal["exact", "fast"]
+PixelTransform = ImageTransform | FastImageTransform
+
+
+def pixel_transform(image_size: int, pixels: Pixels) -> PixelTransform:
+    """`image_transform(image_size)` for "exact", `fast_image_transform(image_size)` for "fast".
+
+    Raises:
+        RecipeError: image_size is not a whole number from 1 to 4096.
+        UnknownNameError: another value of `pixels`.
+    """
+    if pixels not in get_args(Pixels):
+        raise UnknownNameError(f"pixels={pixels!r} is unknown", fix=f"one of: {', '.join(get_args(Pixels))}")
+    return image_transform(image_size) if pixels == "exact" else fast_image_transform(image_size)
+
+
 def _squashed(pixels: Tensor, side: int) -> Tensor:
-    """uint8 [1, 3, H, W] -> [1, 3, side, side], bicubic with antialiasing.
+    """uint8 [1, C, H, W] -> [1, C, side, side], bicubic with antialiasing.
 
     Width and height are resized one after the other, with rounding between, so their order shows. torch
     begins with the width; Pillow 13 with the height of tall pictures (the rule was found by trying shapes).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +12,11 @@ from types import TracebackType
 from typing import Any, Literal
 
 from cnclip.stores.raw.rows import BadRow, shown
+from cnclip.stores.staging import cut_off
 
 RowKind = Literal["image", "text", "link"]
 OnBad = Literal["auto", "fail", "skip"]
+Step = Literal["pictures", "picture ids", "captions", "caption ids", "end"]
 SHOWN_ROWS = 20
 SMALL_SOURCE_ROWS = 1000
 
@@ -29,6 +32,41 @@ class RowCount:
     @property
     def rows_in(self) -> int:
         return self.written + self.rejected + self.deduplicated
+
+
+@dataclass
+class Tally:
+    """Where a build stands and what it has counted: all of it goes into the notes that a resume starts from.
+
+    Attributes:
+        step: the pass over the source, or the index of ids, that is being written.
+        events: rows of this step that are dealt with, good and bad.
+        after: the last key of an index of ids that was written, in hexadecimal.
+        digest: hash of the rows so far, in hexadecimal: the store's fingerprint when all are in.
+        image_rows, text_rows: what became of the rows.
+        image_bytes: sum of the pictures written.
+        texts: captions written; more than rows where a row became several.
+        unlabelled: of them, without a picture.
+        missing_links, dangling_links: links left out; of them, to pictures that the source lacks.
+    """
+
+    step: Step = "pictures"
+    events: int = 0
+    after: str = ""
+    digest: str = "00" * 32
+    image_rows: RowCount = field(default_factory=RowCount)
+    text_rows: RowCount = field(default_factory=RowCount)
+    image_bytes: int = 0
+    texts: int = 0
+    unlabelled: int = 0
+    missing_links: int = 0
+    dangling_links: int = 0
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Tally:
+        """The inverse of dataclasses.asdict."""
+        rows = {name: RowCount(**value[name]) for name in ("image_rows", "text_rows")}
+        return cls(**{**value, **rows})
 
 
 @dataclass(frozen=True)
@@ -78,17 +116,48 @@ class RejectLog:
         self.first: list[BadRow] = []
         self.reasons: Counter[str] = Counter()
         self._file: Any = None
+        self._flushed = 0  # of the lines
 
     def add(self, kind: RowKind, bad: BadRow) -> None:
         """Note a row of `kind`; a `link` is a caption's reference to a picture that is not there."""
         if self._file is None:
-            self._file = open(self.path, "w", encoding="utf-8")
+            self._file = open(self.path, "ab")
         line = {"kind": kind, **asdict(bad)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
         self.count += 1
         self.reasons[bad.reason.partition(":")[0]] += 1
         if len(self.first) < SHOWN_ROWS:
             self.first.append(bad)
+
+    def flush(self) -> None:
+        """Make all lines survive a loss of power."""
+        if self._file is not None and self.count > self._flushed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._flushed = self.count
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, as JSON values; true after a `flush`."""
+        return {
+            "bytes": self.path.stat().st_size if self.count else 0,
+            "count": self.count,
+            "first": [asdict(bad) for bad in self.first],
+            "reasons": dict(self.reasons),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where a `state` was noted; later lines are cut off.
+
+        Raises:
+            StoreError: the file is shorter.
+        """
+        self.count = self._flushed = state["count"]
+        self.first = [BadRow(**bad) for bad in state["first"]]
+        self.reasons = Counter(state["reasons"])
+        if self.count:
+            cut_off(self.path, state["bytes"])
+        else:
+            self.path.unlink(missing_ok=True)
 
     def summary(self) -> str:
         """The first rows, one per line, and how many have each reason."""

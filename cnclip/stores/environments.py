@@ -2,6 +2,9 @@
 
 Environments open at the first read, are shared by all readers of the process, and are closed before a fork,
 so that parent and child each open their own afterwards.
+
+Pages that were read count in a process's resident size as shared pages of a file; the system takes them back
+when it wants memory. What a process itself holds is its anonymous memory (`RssAnon` in /proc/PID/status).
 """
 
 from __future__ import annotations
@@ -9,7 +12,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import cache
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import lmdb
 
@@ -18,11 +24,11 @@ from cnclip.stores.layout import DATA_NAME, REBUILD, Shard
 from cnclip.stores.shards import meta_checksum
 
 FileId = tuple[int, int]
-Cut = Callable[[memoryview], memoryview]
+Taken = TypeVar("Taken")
 
 
 class SharedFile:
-    """A shard's file, opened when it is first read.
+    """A shard's file, opened when it is first read; then one read transaction stays open, for nobody writes.
 
     Args:
         folder: of the shard.
@@ -35,40 +41,55 @@ class SharedFile:
         self._identity = identity
         self._shard = shard
         self._environment: lmdb.Environment | None = None
-        self._pid = 0
+        self._transaction: lmdb.Transaction | None = None
         self.users = 0
 
-    def get(self, key: bytes, cut: Cut | None = None) -> memoryview | None:
-        """A copy of the record of `key`, so that it outlives the read.
+    def get(self, key: bytes, take: Callable[[memoryview], Taken]) -> Taken | None:
+        """What `take` makes of the record of `key`, or None where there is none.
 
         Args:
             key: of the record.
-            cut: chooses the part that is read and copied; None takes all.
+            take: copies what it wants, and quickly: other readers of the process wait.
 
         Raises:
             StoreError: the file has another size or start than the header says, or LMDB finds it damaged.
         """
         with _lock:
-            if self._environment is None or self._pid != os.getpid():
-                self._open()
             try:
-                with self._environment.begin(buffers=True) as transaction:  # type: ignore[union-attr]
-                    found = transaction.get(key)
-                    if found is None:
-                        return None
-                    return memoryview(bytes(found if cut is None else cut(found)))
+                found = (self._transaction or self._open()).get(key)
+                return None if found is None else take(memoryview(found))
             except lmdb.Error as error:
-                raise StoreError(
-                    f"damaged file: {error}", where=str(self.folder / DATA_NAME), fix=REBUILD
-                ) from None
+                raise self._damage(error) from None
+
+    def items(self, first: bytes, prefix: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` records from the key `first` on whose keys start with `prefix`, in key order.
+
+        Raises:
+            StoreError: see `get`.
+        """
+        found = []
+        with _lock:
+            try:
+                with (self._transaction or self._open()).cursor() as cursor:
+                    if cursor.set_range(first):
+                        for view, value in islice(cursor, limit):
+                            key = bytes(view)
+                            if not key.startswith(prefix):
+                                break
+                            found.append((key, bytes(value)))
+            except lmdb.Error as error:
+                raise self._damage(error) from None
+        return found
 
     def close(self) -> None:
         """Close the environment; the next read opens it again."""
-        if self._environment is not None and self._pid == os.getpid():
+        if self._environment is not None and self._transaction is not None:
+            self._transaction.abort()
             self._environment.close()
-        self._environment = None
+        self._environment = self._transaction = None
+        _open_files.pop(self, None)
 
-    def _open(self) -> None:
+    def _open(self) -> lmdb.Transaction:
         data = self.folder / DATA_NAME
         if check_size(data, self._shard) != self._identity:
             raise StoreError(
@@ -78,6 +99,8 @@ class SharedFile:
             raise StoreError(
                 "damaged file: its first pages differ from the header", where=str(data), fix=REBUILD
             )
+        while len(_open_files) >= _most_open():
+            next(iter(_open_files)).close()
         try:
             self._environment = lmdb.open(
                 str(self.folder),
@@ -90,11 +113,17 @@ class SharedFile:
             )
         except lmdb.Error as error:
             raise StoreError(f"cannot open the file: {error}", where=str(data), fix=REBUILD) from None
-        self._pid = os.getpid()
+        self._transaction = self._environment.begin(buffers=True)
+        _open_files[self] = None
+        return self._transaction
+
+    def _damage(self, error: lmdb.Error) -> StoreError:
+        return StoreError(f"damaged file: {error}", where=str(self.folder / DATA_NAME), fix=REBUILD)
 
 
 _lock = threading.Lock()
 _files: dict[FileId, SharedFile] = {}
+_open_files: dict[SharedFile, None] = {}  # the longest open first
 _watching = False
 
 
@@ -139,6 +168,17 @@ def check_size(data: Path, shard: Shard) -> FileId:
             f"the file has {stat.st_size} bytes, the header says {shard.bytes}", where=str(data), fix=REBUILD
         )
     return stat.st_dev, stat.st_ino
+
+
+@cache
+def _most_open() -> int:
+    """Files that may be open at once: half of what the system allows; then the longest open one is closed."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 256
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 4096 if allowed == resource.RLIM_INFINITY else min(4096, max(8, allowed // 2))
 
 
 def _watch_forks() -> None:

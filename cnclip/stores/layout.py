@@ -1,16 +1,25 @@
 """How a store looks on disk: folder, header, keys, records with their checksums.
 
     STORE/
-      header.json               format version, counts, shards, content hash; written last
+      header.json               format version, counts, shards or parts, content hash; written last
       shard-00000/data.mdb      LMDB: one sorted sequence of records, cut into files
       shard-00001/data.mdb      …
-      pair_images.i64           for each pair its picture's index, little-endian int64
-      pair_texts.i64            for each pair its caption's index
+      pair_images.i64           five arrays of int64, see cnclip.stores.arrays
+      pair_texts.i64
+      caption_groups.i64
+      image_starts.i64
+      image_texts.i64
+      arrays.crc                checksums of their blocks
       rejects.jsonl             the rows that were left out, if any
       MANIFEST.json             sizes and sha256 of all of them (cnclip.artifacts)
 
 Keys: `i` + index -> picture; `j` + hash of a picture's id -> its index; `t` + index -> caption;
 `u` + hash of a caption's id -> its index. User ids are never keys: any id of any length is allowed.
+
+An index store has no shards: its header names other stores, its parts, whose rows follow each other; its
+arrays are theirs, one after the other, with the numbers of its own rows.
+
+Format 1 has only the two arrays of pairs, with one checksum each in the header; it is read, not written.
 """
 
 from __future__ import annotations
@@ -23,18 +32,24 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from cnclip.artifacts import read_json, sha256_file, verify_dir, write_json
-from cnclip.errors import ArtifactError, StoreError
+from cnclip.artifacts import write_json
+from cnclip.stores.payload_sum import payload_sum
 
-FORMAT_NAME, FORMAT_VERSION = "cnclip-store", 1
+FORMAT_NAME, FORMAT_VERSION = "cnclip-store", 2
 HEADER_NAME, DATA_NAME, REJECTS_NAME = "header.json", "data.mdb", "rejects.jsonl"
 PAIR_IMAGES_NAME, PAIR_TEXTS_NAME = "pair_images.i64", "pair_texts.i64"
+CAPTION_GROUPS_NAME = "caption_groups.i64"
+IMAGE_STARTS_NAME, IMAGE_TEXTS_NAME = "image_starts.i64", "image_texts.i64"
+ARRAYS_CRC_NAME = "arrays.crc"
 PAIR_DTYPE = "<i8"
 IMAGE, IMAGE_ID, TEXT, TEXT_ID = b"i", b"j", b"t", b"u"  # in this order, which is the order of the sequence
 
 _INDEX = struct.Struct(">Q")
-_RECORD = struct.Struct("<IIQI")  # crc of key, sizes and row | row bytes | payload bytes | crc of the payload
+# crc of key, sizes, row | row bytes | payload bytes (top bit: summed, else crc) | payload's checksum
+_RECORD, _SUMMED = struct.Struct("<IIQI"), 1 << 63
 _POINTER = struct.Struct("<IQ")  # crc of key and index | index
+_decode_json = json.JSONDecoder().raw_decode  # what json.loads ends in, without its looks for spaces
+_OLD_FIELDS = ("pair_images_crc", "pair_texts_crc")
 REBUILD = "build the store again with `cnclip data build`, or copy it again"
 
 
@@ -62,6 +77,36 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class ArraySeal:
+    """What the header keeps of the arrays.
+
+    Attributes:
+        counts: name of each array -> number of its values.
+        crc: CRC-32 of `arrays.crc`, which holds the checksums of their blocks.
+    """
+
+    counts: dict[str, int]
+    crc: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A store whose rows an index store lists.
+
+    Attributes:
+        path: of its folder, relative to the index store's, with `/`.
+        fingerprint: of its content.
+        images, texts, pairs: counts of its rows.
+    """
+
+    path: str
+    fingerprint: str
+    images: int
+    texts: int
+    pairs: int
+
+
+@dataclass(frozen=True)
 class StoreHeader:
     """What a store holds.
 
@@ -70,10 +115,13 @@ class StoreHeader:
         unlabelled_texts: captions without pictures (queries of an unlabelled test split).
         unreferenced_images: pictures without captions.
         image_bytes: sum of the encoded pictures.
-        fingerprint: sha256 of the content in order: ids, picture bytes, captions, links. Not of the form.
-        pair_images_crc, pair_texts_crc: CRC-32 of the two files of pairs.
-        shards: in key order.
+        fingerprint: hash of the content in order: ids, picture bytes, captions, links. Not of the form. An
+            index store's is a hash of its parts' fingerprints: a merge that copies them has another one.
+        shards: in key order; none in an index store.
         facts: how it was built: source, options, rows read, written, rejected, deduplicated.
+        arrays: what `seal_arrays` returned; None in format 1.
+        parts: of an index store, in the order of their rows.
+        pair_images_crc, pair_texts_crc: format 1 only: CRC-32 of the two files of pairs.
     """
 
     images: int
@@ -83,36 +131,25 @@ class StoreHeader:
     unreferenced_images: int
     image_bytes: int
     fingerprint: str
-    pair_images_crc: int
-    pair_texts_crc: int
     shards: tuple[Shard, ...]
     facts: dict[str, Any]
+    arrays: ArraySeal | None = None
+    parts: tuple[Part, ...] = ()
+    pair_images_crc: int = 0
+    pair_texts_crc: int = 0
 
 
 def write_header(folder: Path, header: StoreHeader) -> None:
     """Write `header.json`; the builder does it after everything else."""
-    write_json(folder / HEADER_NAME, {"format": FORMAT_NAME, "version": FORMAT_VERSION, **asdict(header)})
+    assert header.arrays is not None, "seal_arrays makes them"
+    fields = {name: value for name, value in asdict(header).items() if name not in _OLD_FIELDS}
+    write_json(folder / HEADER_NAME, {"format": FORMAT_NAME, "version": FORMAT_VERSION, **fields})
 
 
-def open_header(path: Path) -> StoreHeader:
-    """The header of a store whose files have the sizes that its manifest says; their content is not read.
-
-    Raises:
-        StoreError: no store, an unfinished or damaged one, another format.
-    """
-    if not path.is_dir():
-        raise StoreError(f"no such store: {path}", where=str(path), fix="cnclip data build SOURCE STORE")
-    if not (path / HEADER_NAME).exists():
-        raise StoreError("the folder is no store: header.json is missing", where=str(path), fix=REBUILD)
-    try:
-        manifest = verify_dir(path, deep=False)
-        header = _read_header(path)
-        expected = manifest.files.get(HEADER_NAME)
-        if expected is None or sha256_file(path / HEADER_NAME) != expected[1]:
-            raise StoreError("header.json differs from its sha256", where=str(path), fix=REBUILD)
-    except ArtifactError as error:
-        raise StoreError(error.what, where=error.where, fix=REBUILD) from None
-    return header
+def group_number(caption: str) -> int:
+    """A stable signed 64-bit number of a string: equal captions have equal numbers, in every process."""
+    digest = blake2b(caption.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def row_key(kind: bytes, index: int) -> bytes:
@@ -128,48 +165,56 @@ def id_key(kind: bytes, identifier: str) -> bytes:
 def encode_record(key: bytes, row: dict[str, Any], payload: bytes = b"") -> bytes:
     """JSON row and raw payload behind a checksum that covers the key too."""
     text = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
-    header = _RECORD.pack(0, len(text), len(payload), zlib.crc32(payload))[4:]
+    header = _RECORD.pack(0, len(text), len(payload) | _SUMMED, payload_sum(payload))[4:]
     return b"".join((struct.pack("<I", zlib.crc32(key + header + text)), header, text, payload))
 
 
-def without_payload(record: memoryview) -> memoryview:
-    """The part of a record that `decode_row` looks at."""
+def take_row(record: memoryview) -> bytes:
+    """A copy of a record without its payload, for `decode_row`."""
     if len(record) < _RECORD.size:
-        return record
-    return record[: _RECORD.size + _RECORD.unpack_from(record)[1]]
+        return b""
+    return bytes(record[: _RECORD.size + _RECORD.unpack_from(record)[1]])
 
 
-def decode_row(key: bytes, record: memoryview) -> tuple[dict[str, Any], int]:
-    """(row, where its payload starts) of a checked record; the payload is not touched and may be left out.
+def take_record(record: memoryview) -> tuple[bytes, bytes]:
+    """Copies of a record without its payload and of its payload."""
+    head = take_row(record)
+    return head, bytes(record[len(head) :])
+
+
+def decode_row(key: bytes, head: bytes) -> dict[str, Any]:
+    """The row of a record that was checked; its payload is not looked at.
+
+    Args:
+        key: of the record.
+        head: see `take_row`.
 
     Raises:
         ValueError: the record is damaged or belongs to another key.
     """
-    if len(record) < _RECORD.size:
+    if len(head) < _RECORD.size:
         raise ValueError("too short")
-    crc, row_bytes, _, _ = _RECORD.unpack_from(record)
-    start = _RECORD.size + row_bytes
-    if start > len(record):
+    crc, row_bytes, _, _ = _RECORD.unpack_from(head)
+    if len(head) != _RECORD.size + row_bytes:
         raise ValueError("its size is wrong")
-    if zlib.crc32(record[4:start], zlib.crc32(key)) != crc:
+    if zlib.crc32(head[4:], zlib.crc32(key)) != crc:
         raise ValueError("its checksum is wrong")
-    row: dict[str, Any] = json.loads(bytes(record[_RECORD.size : start]))
-    return row, start
+    row: dict[str, Any] = _decode_json(str(head[_RECORD.size :], "utf-8"))[0]
+    return row
 
 
-def decode_payload(record: memoryview, start: int) -> bytes:
-    """The payload of a record that `decode_row` accepted, checked.
+def check_payload(head: bytes, payload: bytes) -> None:
+    """Compare the payload of a record with what its head, which `decode_row` accepted, says of it.
 
     Raises:
         ValueError: damaged.
     """
-    payload = bytes(record[start:])
-    _, _, payload_bytes, crc = _RECORD.unpack_from(record)
-    if len(payload) != payload_bytes:
+    _, _, payload_bytes, expected = _RECORD.unpack_from(head)
+    if len(payload) != payload_bytes & ~_SUMMED:
         raise ValueError("its picture's size is wrong")
-    if zlib.crc32(payload) != crc:
+    checksum = payload_sum if payload_bytes & _SUMMED else zlib.crc32
+    if checksum(payload) != expected:
         raise ValueError("its picture's checksum is wrong")
-    return payload
 
 
 def encode_pointer(key: bytes, index: int) -> bytes:
@@ -178,7 +223,7 @@ def encode_pointer(key: bytes, index: int) -> bytes:
     return struct.pack("<I", zlib.crc32(key + packed)) + packed
 
 
-def decode_pointer(key: bytes, record: memoryview) -> int:
+def decode_pointer(key: bytes, record: bytes) -> int:
     """The index that an id leads to.
 
     Raises:
@@ -187,31 +232,6 @@ def decode_pointer(key: bytes, record: memoryview) -> int:
     if len(record) != _POINTER.size:
         raise ValueError("its size is wrong")
     crc, index = _POINTER.unpack(record)
-    if zlib.crc32(key + bytes(record[4:])) != crc:
+    if zlib.crc32(key + record[4:]) != crc:
         raise ValueError("its checksum is wrong")
     return int(index)
-
-
-def _read_header(folder: Path) -> StoreHeader:
-    """Read `header.json`.
-
-    Raises:
-        ArtifactError: missing or not JSON.
-        StoreError: another format, a newer version, missing fields.
-    """
-    where = folder / HEADER_NAME
-    value = read_json(where)
-    if not isinstance(value, dict) or value.pop("format", None) != FORMAT_NAME:
-        raise StoreError("not the header of a store", where=str(where), fix=REBUILD)
-    version = value.pop("version", None)
-    if version != FORMAT_VERSION:
-        raise StoreError(
-            f"store format {version}; this cnclip reads {FORMAT_VERSION}",
-            where=str(where),
-            fix="upgrade cnclip",
-        )
-    try:
-        value["shards"] = tuple(Shard(**shard) for shard in value["shards"])
-        return StoreHeader(**value)
-    except (KeyError, TypeError) as error:
-        raise StoreError(f"the header is damaged: {error}", where=str(where), fix=REBUILD) from None

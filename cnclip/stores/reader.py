@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import zlib
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cnclip.artifacts import verify_dir
 from cnclip.errors import ArtifactError, StoreError
-from cnclip.stores import environments
-from cnclip.stores.layout import (
-    IMAGE,
-    IMAGE_ID,
-    PAIR_DTYPE,
-    PAIR_IMAGES_NAME,
-    PAIR_TEXTS_NAME,
-    REBUILD,
-    TEXT,
-    TEXT_ID,
-    decode_payload,
-    decode_pointer,
-    decode_row,
-    id_key,
-    open_header,
-    row_key,
-    without_payload,
-)
-from cnclip.stores.raw.rows import RawPair, shown
+from cnclip.stores.arrays import Values
+from cnclip.stores.layout import REBUILD, group_number
+from cnclip.stores.links import ArrayLinks, OldLinks
+from cnclip.stores.opening import open_header
+from cnclip.stores.parts import PartRecords
+from cnclip.stores.raw.rows import RawPair
+from cnclip.stores.records import ShardRecords, StoredImage, StoredText
 
-
-@dataclass(frozen=True)
-class StoredImage:
-    """A picture: encoded bytes as they came, and the source's row that brought it."""
-
-    image_id: str
-    image: bytes
-    where: str
-
-
-@dataclass(frozen=True)
-class StoredText:
-    """A caption and the pictures it belongs to; none = an unlabelled query."""
-
-    text_id: str
-    caption: str
-    image_ids: tuple[str, ...]
-    where: str
+__all__ = ["StoreReader", "StoredImage", "StoredText"]
 
 
 class StoreReader:
-    """A finished store.
+    """A finished store, or an index store (see cnclip.stores.layout), which reads like one.
 
-    Sizes are checked here, files are opened at the first read, and every record is checked when it is read. A
+    Sizes are checked here, files are opened at the first read, and every record is checked when it is read,
+    every block of an array when it is first touched; so opening costs the same for a store of any size. A
     reader may be pickled, forked, and shared by threads; readers of the same store share its open files.
 
     Args:
@@ -71,8 +38,12 @@ class StoreReader:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.header = open_header(self.path)
-        self._first_keys = [bytes.fromhex(shard.first_key) for shard in self.header.shards]
-        self._files: dict[int, environments.SharedFile] = {}
+        self._records: ShardRecords | PartRecords = (
+            PartRecords(self.path, self.header.parts, StoreReader)
+            if self.header.parts
+            else ShardRecords(self.path, self.header)
+        )
+        self._opened_links: ArrayLinks | OldLinks | None = None
 
     @property
     def image_count(self) -> int:
@@ -88,7 +59,7 @@ class StoreReader:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the content: equal for stores that hold the same rows in the same order."""
+        """Hash of the content, see StoreHeader: equal for stores of the same rows in the same order."""
         return self.header.fingerprint
 
     def image(self, index: int) -> StoredImage:
@@ -98,12 +69,11 @@ class StoreReader:
             IndexError: there is no such number.
             StoreError: its record is damaged; the key is named.
         """
-        row, image = self._record(IMAGE, index, self.image_count, decode_payload)
-        return StoredImage(row["image_id"], image, row["where"])
+        return self._records.image(index)
 
     def image_id(self, index: int) -> str:
         """Id of picture number `index`, without its bytes."""
-        return str(self._record(IMAGE, index, self.image_count)[0]["image_id"])
+        return self._records.image_id(index)
 
     def text(self, index: int) -> StoredText:
         """Caption number `index`.
@@ -112,26 +82,63 @@ class StoreReader:
             IndexError: there is no such number.
             StoreError: its record is damaged; the key is named.
         """
-        row = self._record(TEXT, index, self.text_count)[0]
-        return StoredText(row["text_id"], row["caption"], tuple(row["image_ids"]), row["where"])
+        return self._records.text(index)
 
     def pair(self, index: int) -> RawPair:
         """Pair number `index`: pairs come in the order of the captions, then of each caption's pictures."""
-        if not 0 <= index < self.pair_count:
-            raise IndexError(f"pair {index} of {self.pair_count}")
-        image = self.image(int(self.pair_images[index]))
-        text = self.text(int(self.pair_texts[index]))
+        image_index, text_index = self.pair_at(index)
+        image, text = self._records.image(image_index), self._records.text(text_index)
         return RawPair(image.image_id, image.image, text.text_id, text.caption)
 
-    @cached_property
-    def pair_images(self) -> npt.NDArray[np.int64]:
-        """int64 [pair_count]: the index of each pair's picture; mapped from the file, read-only."""
-        return self._pair_file(PAIR_IMAGES_NAME, self.header.pair_images_crc)
+    def pair_at(self, index: int) -> tuple[int, int]:
+        """(picture's index, caption's index) of pair number `index`.
 
-    @cached_property
-    def pair_texts(self) -> npt.NDArray[np.int64]:
+        Raises:
+            IndexError: there is no such number.
+            StoreError: its block of the array is damaged; file and block are named.
+        """
+        if not 0 <= index < self.header.pairs:
+            raise IndexError(f"pair {index} of {self.header.pairs}")
+        return (self._opened_links or self._links()).pair_at(index)
+
+    def texts_of(self, image_index: int) -> Values:
+        """int64 [captions]: the indices of the captions of a picture, in the order of the pairs; read-only.
+
+        Raises:
+            IndexError, StoreError: as `pair_at`.
+        """
+        if not 0 <= image_index < self.header.images:
+            raise IndexError(f"picture {image_index} of {self.header.images}")
+        return (self._opened_links or self._links()).texts_of(image_index)
+
+    def caption_group(self, text_index: int) -> int:
+        """Number of a caption's text: equal captions have equal numbers (see layout.group_number).
+
+        Raises:
+            IndexError, StoreError: as `pair_at`.
+        """
+        if not 0 <= text_index < self.header.texts:
+            raise IndexError(f"caption {text_index} of {self.header.texts}")
+        number = (self._opened_links or self._links()).caption_group(text_index)
+        return group_number(self.text(text_index).caption) if number is None else number
+
+    def caption_groups(self, start: int, end: int) -> Values:
+        """int64 [end - start]: the numbers of the texts of some captions, see `caption_group`."""
+        groups = self._links().caption_groups(start, end)
+        if groups is None:
+            numbers = (group_number(self.text(index).caption) for index in range(start, end))
+            return np.fromiter(numbers, dtype=np.int64, count=end - start)
+        return groups
+
+    @property
+    def pair_images(self) -> Values:
+        """int64 [pair_count]: the index of each pair's picture; mapped from the file, read-only."""
+        return self._links().pair_images
+
+    @property
+    def pair_texts(self) -> Values:
         """int64 [pair_count]: the index of each pair's caption; mapped from the file, read-only."""
-        return self._pair_file(PAIR_TEXTS_NAME, self.header.pair_texts_crc)
+        return self._links().pair_texts
 
     def image_index(self, image_id: str) -> int:
         """Number of the picture with this id.
@@ -139,7 +146,7 @@ class StoreReader:
         Raises:
             KeyError: there is none.
         """
-        return self._index_of(IMAGE_ID, image_id, self.image_id)
+        return self._records.image_index(image_id)
 
     def text_index(self, text_id: str) -> int:
         """Number of the caption with this id.
@@ -147,7 +154,15 @@ class StoreReader:
         Raises:
             KeyError: there is none.
         """
-        return self._index_of(TEXT_ID, text_id, lambda index: self.text(index).text_id)
+        return self._records.text_index(text_id)
+
+    def id_keys(self, kind: bytes) -> Iterator[tuple[bytes, int]]:
+        """(key that hashes an id, index) of all pictures or captions, in the order of the keys.
+
+        Args:
+            kind: layout.IMAGE_ID or layout.TEXT_ID.
+        """
+        return self._records.id_keys(kind)
 
     def captions(self) -> Iterator[str]:
         """All captions in order."""
@@ -162,7 +177,7 @@ class StoreReader:
         return (self.text(index).text_id for index in range(self.text_count))
 
     def verify(self) -> None:
-        """Compare every file with its sha256.
+        """Compare every file with its sha256, those of an index store's parts too.
 
         Raises:
             StoreError: the first file that differs.
@@ -171,12 +186,13 @@ class StoreReader:
             verify_dir(self.path, deep=True)
         except ArtifactError as error:
             raise StoreError(error.what, where=error.where, fix=REBUILD) from None
+        if isinstance(self._records, PartRecords):
+            self._records.verify()
 
     def close(self) -> None:
         """Give the files back; a later read opens them again."""
-        for file in self._files.values():
-            environments.release(file)
-        self._files = {}
+        self._records.close()
+        self._opened_links = None
 
     def __enter__(self) -> StoreReader:
         return self
@@ -188,58 +204,13 @@ class StoreReader:
         """Travel as the path and the fingerprint: a worker opens its own files, of the same store."""
         return _reopen, (self.path, self.fingerprint)
 
-    def _record(
-        self, kind: bytes, index: int, count: int, payload: Callable[[memoryview, int], bytes] | None = None
-    ) -> tuple[dict[str, Any], bytes]:
-        if not 0 <= index < count:
-            raise IndexError(f"{_NAMES[kind]} {index} of {count}")
-        key = row_key(kind, index)
-        record = self._get(key, without_payload if payload is None else None)
-        where = f"{self.path} {_NAMES[kind]} {index}"
-        if record is None:
-            raise StoreError(f"{_NAMES[kind]} {index} is missing", where=where, fix=REBUILD)
-        try:
-            row, start = decode_row(key, record)
-            return row, b"" if payload is None else payload(record, start)
-        except ValueError as error:
-            raise StoreError(
-                f"the record of {_NAMES[kind]} {index} is damaged: {error}", where=where, fix=REBUILD
-            ) from None
-
-    def _index_of(self, kind: bytes, identifier: str, id_at: Callable[[int], str]) -> int:
-        key = id_key(kind, identifier)
-        record = self._get(key)
-        if record is None:
-            raise KeyError(identifier)
-        try:
-            index = decode_pointer(key, record)
-        except ValueError as error:
-            where = f"{self.path} id {shown(identifier)}"
-            raise StoreError(f"the record of an id is damaged: {error}", where=where, fix=REBUILD) from None
-        if id_at(index) != identifier:
-            raise KeyError(identifier)
-        return index
-
-    def _get(self, key: bytes, cut: environments.Cut | None = None) -> memoryview | None:
-        place = bisect_right(self._first_keys, key) - 1
-        if place < 0:
-            return None
-        file = self._files.get(place)
-        if file is None:
-            shard = self.header.shards[place]
-            file = self._files[place] = environments.acquire(self.path / shard.name, shard)
-        return file.get(key, cut)
-
-    def _pair_file(self, name: str, crc: int) -> npt.NDArray[np.int64]:
-        if self.pair_count == 0:
-            return np.zeros(0, dtype=np.int64)
-        mapped = np.memmap(self.path / name, dtype=PAIR_DTYPE, mode="r")
-        if len(mapped) != self.pair_count or zlib.crc32(mapped) != crc:  # type: ignore[arg-type]
-            raise StoreError(f"{name} is damaged", where=str(self.path), fix=REBUILD)
-        return np.asarray(mapped)
-
-
-_NAMES = {IMAGE: "picture", TEXT: "caption"}
+    def _links(self) -> ArrayLinks | OldLinks:
+        if self._opened_links is None:
+            seal = self.header.arrays
+            self._opened_links = (
+                OldLinks(self.path, self.header) if seal is None else ArrayLinks(self.path, seal)
+            )
+        return self._opened_links
 
 
 def _reopen(path: Path, fingerprint: str) -> StoreReader:

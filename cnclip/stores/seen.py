@@ -1,4 +1,4 @@
-"""Which ids a build has met, on disk: memory stays flat however many there are."""
+"""Which ids a build has met, and where it stands, on disk: memory stays flat however many there are."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 from cnclip.stores.growing import GrowingMap
 from cnclip.stores.layout import id_key
 
 _ENTRY = struct.Struct("<q8s16sI")
+_COMMIT = struct.Struct(">IQ")
+_STATE_KEY, _COMMIT_KIND = b"\x00state", b"\x00commit"  # no id's key begins with NUL
 REJECTED = -1
-_COMMIT_BYTES = 4 << 20  # keys come in random order: each may touch a page of its own until the commit
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Seen:
 
 
 class SeenIds:
-    """Ids of pictures and captions -> Seen, in a scratch LMDB.
+    """Ids of pictures and captions -> Seen, in a scratch LMDB; what is put holds when `save` returns.
 
     Args:
-        folder: made for it; the builder removes it.
+        folder: made for it, or that of a build which goes on; the builder removes it.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._map = GrowingMap(folder, commit_bytes=_COMMIT_BYTES)
+        self._map = GrowingMap(folder, commit_bytes=None, may_fall_back=True)
 
     def get(self, kind: bytes, identifier: str) -> Seen | None:
         """What is known of an id of `kind` (IMAGE_ID or TEXT_ID)."""
@@ -66,12 +68,29 @@ class SeenIds:
         packed = _ENTRY.pack(seen.index, origin, seen.content, len(where)) + where + seen.reason.encode()
         self._map.put(id_key(kind, identifier), packed)
 
-    def sorted_indices(self, kind: bytes) -> Iterator[tuple[bytes, int]]:
-        """(key, index) of the ids that were written, in key order."""
-        for key, packed in self._map.sorted_items(kind):
-            index = _ENTRY.unpack_from(packed)[0]
-            if index != REJECTED:
-                yield key, index
+    def indices_after(self, kind: bytes, after: bytes, limit: int) -> list[tuple[bytes, int]]:
+        """(key, index or REJECTED) of the next ids of `kind` behind the key `after`, at most `limit`."""
+        items = islice(self._map.sorted_items(kind, after=after), limit)
+        return [(key, _ENTRY.unpack_from(packed)[0]) for key, packed in items]
+
+    def note_commit(self, shard: int, records: int) -> None:
+        """Remember that the file number `shard` was committed when it held so many records."""
+        self._map.put(_COMMIT_KIND + _COMMIT.pack(shard, records), b"")
+
+    def commits_of(self, shard: int) -> Iterator[int]:
+        """How many records the file number `shard` held at each of its commits; see `note_commit`."""
+        prefix = _COMMIT_KIND + _COMMIT.pack(shard, 0)[:4]
+        for key, _ in self._map.sorted_items(prefix):
+            yield int(_COMMIT.unpack_from(key, len(_COMMIT_KIND))[1])
+
+    def save(self, state: bytes) -> None:
+        """Make all that was put hold, together with a record of where the build stands."""
+        self._map.put(_STATE_KEY, state)
+        self._map.commit()
+
+    def saved(self) -> bytes | None:
+        """The last record of where the build stands."""
+        return self._map.get(_STATE_KEY)
 
     def discard(self) -> None:
         self._map.discard()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from cnclip.stores.accounts import RowCount
-from cnclip.stores.layout import IMAGE_ID, TEXT, TEXT_ID, encode_pointer, encode_record, row_key
+from cnclip.stores.layout import IMAGE_ID, TEXT, TEXT_ID, encode_record, row_key
 from cnclip.stores.raw.rows import BadRow, RawText, Source
 from cnclip.stores.seen import REJECTED, Seen
-from cnclip.stores.sinks import PairFiles, Sinks, Tick, row_line
+from cnclip.stores.sinks import Sinks, Tick, row_line
 
 TextRows = Literal["source", "pairs"]
 _SPLIT_TEXT = b"s"  # kind of the ids of caption rows that became several
@@ -20,37 +19,42 @@ class TextPass:
 
     Args:
         sinks: where to; the pictures are in `seen`.
-        pairs: the two files of pairs.
-        images: number of pictures written.
         text_rows: `source` keeps a caption with several pictures as one row, `pairs` makes a row per pair.
     """
 
-    def __init__(self, sinks: Sinks, pairs: PairFiles, *, images: int, text_rows: TextRows) -> None:
-        self.rows = RowCount()
-        self.texts = self.unlabelled = self.missing_links = self.dangling_links = 0
-        self.pairs = pairs
-        self._referenced = bytearray(images)
+    def __init__(self, sinks: Sinks, *, text_rows: TextRows) -> None:
         self._sinks = sinks
+        self._tally = sinks.tally
+        self._rows = sinks.tally.text_rows
         self._text_rows = text_rows
 
-    @property
-    def unreferenced_images(self) -> int:
-        return self._referenced.count(0)
-
     def run(self, source: Source, tick: Tick) -> None:
-        """Write all captions, then the index of their ids."""
-        for raw in source.texts(self._reject):
-            self._take(raw)
-            tick("captions", self.rows.rows_in)
-        for key, index in self._sinks.seen.sorted_indices(TEXT_ID):
-            self._sinks.shards.put(key, encode_pointer(key, index))
+        """Write all captions but those that were dealt with before a resume."""
+        to_skip = self._tally.events
+        met = 0
+
+        def deal_with(row: RawText | BadRow) -> None:
+            nonlocal met
+            met += 1
+            if met <= to_skip:
+                tick("captions", met)
+                return
+            if isinstance(row, BadRow):
+                self._reject(row)
+            else:
+                self._take(row)
+            self._sinks.events_done()
+            tick("captions", self._rows.rows_in)
+
+        for raw in source.texts(deal_with):
+            deal_with(raw)
 
     def _take(self, raw: RawText) -> None:
         content = hashlib.sha256(row_line([raw.caption, *raw.image_ids])).digest()[:16]
         seen = self._seen(raw.text_id)
         if seen is not None:
             if seen.content == content:
-                self.rows.deduplicated += 1
+                self._rows.deduplicated += 1
             else:
                 self._reject(
                     BadRow(raw.where, raw.text_id, f"duplicate id: another caption has it at {seen.where}")
@@ -60,19 +64,24 @@ class TextPass:
         if raw.image_ids and not links:
             return
         parts = [(raw.text_id, links)]
-        if self._text_rows == "pairs" and len(links) > 1:
-            parts = [(f"{raw.text_id}#{place + 1}", {name: links[name]}) for place, name in enumerate(links)]
+        is_split = self._text_rows == "pairs" and len(raw.image_ids) > 1
+        if is_split:  # numbered by the caption's own list, so that what is missing changes no id
+            parts = [
+                (f"{raw.text_id}#{place}", {name: links[name]})
+                for place, name in enumerate(raw.image_ids, 1)
+                if name in links
+            ]
         for text_id, _ in parts:
-            if len(parts) > 1 and self._seen(text_id) is not None:
+            if is_split and self._seen(text_id) is not None:
                 self._reject(
                     BadRow(raw.where, raw.text_id, f"duplicate id: another caption is called {text_id}")
                 )
                 return
-        if len(parts) > 1:
-            self._sinks.seen.put(_SPLIT_TEXT, raw.text_id, Seen(self.texts, content, raw.where))
+        if is_split:
+            self._sinks.seen.put(_SPLIT_TEXT, raw.text_id, Seen(self._tally.texts, content, raw.where))
         for text_id, part in parts:
             self._write(RawText(text_id, raw.caption, tuple(part), raw.where), part, content)
-        self.rows.written += 1
+        self._rows.written += 1
 
     def _links(self, raw: RawText) -> dict[str, int]:
         """Pictures of a caption -> their index; missing ones are told; left with none, it is rejected."""
@@ -92,8 +101,8 @@ class TextPass:
             return {}
         for image_id, reason, detail in missing:
             self._sinks.log.add("link", BadRow(raw.where, raw.text_id, f"{reason}: {detail} {image_id!r}"))
-            self.missing_links += 1
-            self.dangling_links += reason == "dangling id"
+            self._tally.missing_links += 1
+            self._tally.dangling_links += reason == "dangling id"
         return found
 
     def _seen(self, text_id: str) -> Seen | None:
@@ -101,7 +110,7 @@ class TextPass:
         return self._sinks.seen.get(TEXT_ID, text_id) or self._sinks.seen.get(_SPLIT_TEXT, text_id)
 
     def _write(self, text: RawText, links: dict[str, int], content: bytes) -> None:
-        index = self.texts
+        index = self._tally.texts
         key = row_key(TEXT, index)
         row = {
             "text_id": text.text_id,
@@ -113,11 +122,11 @@ class TextPass:
         self._sinks.seen.put(TEXT_ID, text.text_id, Seen(index, content, text.where))
         self._sinks.hash_row([text.text_id, text.caption, *links])
         for image_index in links.values():
-            self.pairs.add(image_index, index)
-            self._referenced[image_index] = 1
-        self.unlabelled += not links
-        self.texts += 1
+            self._sinks.pairs.add(image_index, index)
+        self._sinks.pairs.add_caption(text.caption)
+        self._tally.unlabelled += not links
+        self._tally.texts += 1
 
     def _reject(self, bad: BadRow) -> None:
-        self.rows.rejected += 1
+        self._rows.rejected += 1
         self._sinks.log.add("text", bad)

@@ -11,14 +11,17 @@ import sys
 import time
 from pathlib import Path
 
+import PIL
 import pytest
 from PIL import Image
 
 from cnclip.commands import main
 from cnclip.commands.data import build, show, stats
 from cnclip.commands.data_options import conditions, shard_limits
-from cnclip.errors import RecipeError, SourceError, UnknownNameError
+from cnclip.errors import InterruptedRun, RecipeError, RefusedError, SourceError, UnknownNameError
+from cnclip.stores.raw import read_source
 from cnclip.stores.reader import StoreReader
+from cnclip.stores.writer import BuildOptions, build_store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -196,7 +199,7 @@ def test_a_signal_ends_a_build_with_75_and_nothing_under_its_name(
     out.mkdir()
     command = [sys.executable, str(ROOT / "data_tools" / "build_store.py"), str(folder), str(out / "store")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list(out.glob(".tmp-*/shard-00000")):
+    while not (out / "store.incomplete" / "store" / "shard-00000").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)
@@ -204,4 +207,82 @@ def test_a_signal_ends_a_build_with_75_and_nothing_under_its_name(
     assert process.returncode == 75, shown
     assert "error[E750]: stopped on request" in shown
     assert "Traceback" not in shown
-    assert list(out.iterdir()) == []
+    assert [path.name for path in out.iterdir()] == ["store.incomplete"]
+    assert f"what is done is kept in {out / 'store.incomplete'}" in shown
+
+
+def test_a_build_that_was_stopped_says_how_much_of_it_is_done(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "仓"
+    with pytest.raises(InterruptedRun):
+        build_store(
+            read_source(table),
+            store,
+            options=BuildOptions(shard_bytes=shard_limits("4GB")[0]),
+            should_stop=lambda: True,
+        )
+    assert main(["data", "build", str(table), str(store), "--shard-size", "5images"]) == 8
+    assert "options.shard_images: None there, 5 now" in capsys.readouterr().err
+    assert main(["data", "build", str(table), str(store)]) == 0
+    assert "the unfinished build" in capsys.readouterr().err
+    assert main(["data", "build", str(table), str(store), "--overwrite", "true", "--resume", "must"]) == 8
+
+
+def test_pictures_are_made_smaller_once_on_request(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.effect_noise((300, 150), 60).save(table.parent / "图3.png")
+    assert build(table, tmp_path / "仓", max_side=100, quality=80) == 0
+    with StoreReader(tmp_path / "仓") as reader:
+        pictures = [Image.open(io.BytesIO(reader.image(index).image)) for index in range(reader.image_count)]
+        assert [picture.size for picture in pictures] == [(16, 16)] * 3 + [(100, 50)] + [(16, 16)] * 8
+        assert [picture.format for picture in pictures].count("JPEG") == 1
+        assert reader.image(0).image == (table.parent / "图0.png").read_bytes()
+        facts = reader.header.facts["options"]["pictures"]
+    assert facts == {"max_side": 100, "quality": 80, "pillow": PIL.__version__}
+    with pytest.raises(RecipeError, match="quality"):
+        build(table, tmp_path / "b", quality=80)
+    with pytest.raises(RecipeError, match="quality"):
+        build(table, tmp_path / "b", max_side=100, quality=0)
+
+
+def test_a_source_is_built_and_parted_by_one_command(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):  # no caption twice, or all would have to stay together
+        Image.effect_noise((64, 64), 10 + 9 * number).save(table.parent / row["image"])
+        row["captions"] = [f"第{number}张", f"编号{number}"]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    table.write_text(text + '{"image": "缺.png", "caption": "没有图"}\n', encoding="utf-8")
+    prefix = tmp_path / "out" / "仓"
+    options = ["--shares", "0.5,0.25,0.25", "--on-bad", "skip", "--max-bad-share", "0.2"]
+    assert main(["data", "build", str(table), str(prefix), *options]) == 0
+    names = ["仓-test", "仓-train", "仓-valid", "仓.rejects.jsonl"]
+    assert sorted(path.name for path in prefix.parent.iterdir()) == names
+    counts = {}
+    for name in names[:3]:
+        with StoreReader(prefix.parent / name) as reader:
+            counts[name] = (reader.image_count, reader.text_count)
+    assert counts == {"仓-train": (6, 12), "仓-valid": (3, 6), "仓-test": (3, 6)}
+    assert main(["data", "build", str(table), str(prefix), *options]) == 8
+    assert main(["data", "build", str(table), str(prefix), "--shares", "0.5,0.4"]) == 2
+
+
+def test_a_parting_that_was_stopped_goes_on_with_the_whole_store(table: Path, tmp_path: Path) -> None:
+    prefix = tmp_path / "out" / "仓"
+    for number in range(12):
+        (table.parent / f"图{number}.png").write_bytes(draw(1))  # equal ones stay together
+    with pytest.raises(SourceError, match="gets no picture"):
+        build(table, prefix, shares="0.5,0.25,0.25")
+    assert [path.name for path in prefix.parent.iterdir()] == ["仓.incomplete"]
+    with pytest.raises(SourceError, match="part 2 of 2 gets no picture"):
+        build(table, prefix, shares="0.9,0.1", resume="must")
+    (table.parent / "图3.png").write_bytes(draw(99))
+    with pytest.raises(RefusedError, match="unfinished build"):
+        build(table, prefix, shares="0.5,0.25,0.25", where="split=val")
+    (table.parent / "图3.png").write_bytes(b"")
+    with pytest.raises(SourceError, match="empty picture file"):
+        build(table, prefix, shares="0.5,0.25,0.25", resume="fresh")
+    assert [path.name for path in prefix.parent.iterdir()] == ["仓.rejects.jsonl"]

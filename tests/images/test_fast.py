@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cnclip.errors import ImageError, RecipeError
+from cnclip.errors import ImageError, RecipeError, UnknownNameError
 from cnclip.images.decode import open_image
-from cnclip.images.fast import fast_image_transform
+from cnclip.images.fast import fast_image_transform, pixel_transform
 from cnclip.images.transform import image_transform, normalize_pixels
 
 Encode = Callable[..., bytes]
@@ -158,6 +158,22 @@ def test_caches_of_fast_and_exact_pixels_never_mix() -> None:
     }
     assert len(prints) == 6
     assert pickle.loads(pickle.dumps(fast_image_transform(32))) == fast_image_transform(32)
+
+
+def test_pixels_are_chosen_by_name() -> None:
+    assert pixel_transform(64, "exact") == image_transform(64)
+    assert pixel_transform(64, "fast") == fast_image_transform(64)
+    with pytest.raises(UnknownNameError, match="exact, fast"):
+        pixel_transform(64, "快")  # type: ignore[arg-type]
+    with pytest.raises(RecipeError, match="image_size"):
+        pixel_transform(0, "fast")
+
+
+@pytest.mark.parametrize("size", [(256, 192), (192, 256), (256, 144), (256, 256)])
+def test_small_stored_pictures_are_two_steps_off_at_most(size: tuple[int, int], encode: Encode) -> None:
+    data = encode(scene(*size), "JPEG", quality=90)
+    assert fast_image_transform(224).read(data).size == size
+    assert deviation(data, 224).max() <= 2
 
 
 def test_the_room_offers_it_and_decoding_alone_loads_no_torch() -> None:

@@ -127,7 +127,7 @@ def test_items_are_the_same_however_the_file_is_cut_into_pieces(
         path.write_text("\ufeff" + text, encoding="utf-8")
         assert [value for _, value in JsonFile(path, "x").items("list")] == items
         assert list(JsonFile(path, "x").items("empty")) == []
-        assert list(JsonFile(path, "x").keys()) == list(document)
+        assert list(JsonFile(path, "x").names()) == list(document)
     (tmp_path / "top.json").write_text(json.dumps(items), encoding="utf-8")
     assert [value for _, value in JsonFile(tmp_path / "top.json", "x").items(None)] == items
 

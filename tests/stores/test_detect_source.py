@@ -59,7 +59,6 @@ def test_two_kinds_in_one_folder_are_both_named(animals: Path, raw: Any) -> None
         ("a.json", b"[1]", "begins with"),
         ("a.json", json.dumps({"images": []}).encode(), "begins with"),
         ("a.txt", "一只猫".encode(), "begins with"),
-        ("a.parquet", b"PAR1" * 9 + b"cut", "begins with b'PAR1"),
     ],
 )
 def test_what_is_not_known_is_shown_with_what_would_be(
@@ -70,6 +69,13 @@ def test_what_is_not_known_is_shown_with_what_would_be(
         read_source(tmp_path / name)
     assert seen in caught.value.what
     assert caught.value.fix is not None and "*.parquet" in caught.value.fix
+
+
+def test_a_cut_parquet_file_is_called_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1" * 9 + b"cut")
+    with pytest.raises(SourceError, match="the Parquet file is cut") as caught:
+        read_source(tmp_path / "a.parquet")
+    assert caught.value.fix == "copy or download it again"
 
 
 def test_many_sidecar_files_are_not_opened_to_find_out(tmp_path: Path, raw: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cnclip.images.decode import decode_image
+from cnclip.images.reencode import check_picture
 from cnclip.stores.raw import detect, read_source
 from cnclip.stores.reader import StoreReader
 from cnclip.stores.writer import build_store
@@ -150,12 +150,12 @@ def test_the_emoji_give_the_same_store_from_every_kind(kind: str, tmp_path: Path
     emoji = Emoji(raw)
     assert len(emoji.pictures) == 2 * COUNT
     plain = emoji.cn_clip(tmp_path / "tsv")
-    expected = build_store(read_source(plain), tmp_path / "expected", check_image=decode_image)
+    expected = build_store(read_source(plain), tmp_path / "expected", prepare=check_picture)
     folder = tmp_path / kind
     folder.mkdir()
     path = getattr(emoji, kind)(folder)
     assert detect(path).kind == KINDS[kind]
-    report = build_store(read_source(path), tmp_path / "store", check_image=decode_image)
+    report = build_store(read_source(path), tmp_path / "store", prepare=check_picture)
     assert report.fingerprint == expected.fingerprint
     assert (report.images, report.pairs) == (2 * COUNT, len(emoji.texts()))
     assert report.rejects is None

@@ -92,6 +92,16 @@ def test_bad_caption_files_are_named_by_line(photos: Path, raw: Any) -> None:
     assert "猫咪" in [text.caption for text in raw.read_all(read_source(photos, options=options))[1]]
 
 
+@pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf"])
+def test_a_blank_caption_file_is_told(photos: Path, raw: Any, content: bytes) -> None:
+    (photos / "猫.txt").write_bytes(content)
+    images, texts, bad = raw.read_all(read_source(photos))
+    assert [image.image_id for image in images] == ["猫.webp", "狗/一.png", "狗/二.JPG"]
+    assert not any("猫.webp" in text.image_ids for text in texts)
+    assert [(row.where, row.reason.partition(":")[0]) for row in bad] == [("猫.txt", "empty caption")]
+    assert "delete it" in bad[0].reason
+
+
 def test_names_that_are_no_text_and_unreadable_pictures_are_reported(photos: Path, raw: Any) -> None:
     (photos / "猫.webp").rename(photos / os.fsdecode(b"\xff\xfe.webp"))
     (photos / "猫.txt").unlink()

@@ -188,7 +188,7 @@ def test_a_file_that_is_cut_or_lacks_a_column_does_not_hide_the_others(tmp_path:
         ("2.parquet:0", "damaged file: no column caption, which the first file has"),
     ]
     assert "damaged file: not a whole file" in bad[0].reason
-    with pytest.raises(SourceError, match="not a known source"):
+    with pytest.raises(SourceError, match="the Parquet file is cut"):
         read_source(tmp_path / "1.parquet")
 
 

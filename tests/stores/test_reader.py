@@ -66,7 +66,9 @@ def test_ids_lead_to_indices(animal_store: Path, open_store: Any) -> None:
 
 def test_indices_out_of_range_are_index_errors(animal_store: Path, open_store: Any) -> None:
     store = open_store(animal_store)
-    for read, count in ((store.image, 4), (store.text, 5), (store.pair, 7), (store.image_id, 4)):
+    reads = [(store.image, 4), (store.text, 5), (store.pair, 7), (store.image_id, 4)]
+    reads += [(store.pair_at, 7), (store.texts_of, 4), (store.caption_group, 5)]
+    for read, count in reads:
         for index in (-1, count):
             with pytest.raises(IndexError):
                 read(index)
@@ -155,7 +157,7 @@ def test_no_environment_is_carried_over_a_fork(animal_store: Path, open_store: A
     def forked(depth: int) -> int:
         child = os.fork()
         if child == 0:
-            good = all(file._environment is None for file in store._files.values())
+            good = all(file._environment is None for file in store._records.files.values())
             good = (
                 good
                 and store.image(1).image_id == "12"
@@ -245,10 +247,10 @@ def set_header(store: Path, **changes: object) -> None:
 
 
 def test_other_versions_and_formats_are_refused(animal_store: Path) -> None:
-    set_header(animal_store, version=2)
-    with pytest.raises(StoreError, match=r"store format 2; this cnclip reads 1\n.*\n  fix: upgrade"):
+    set_header(animal_store, version=3)
+    with pytest.raises(StoreError, match=r"store format 3; this cnclip reads 1 to 2\n.*\n  fix: upgrade"):
         StoreReader(animal_store)
-    set_header(animal_store, version=1, images="many", shards=[{"name": 1}])
+    set_header(animal_store, version=2, images="many", shards=[{"name": 1}])
     with pytest.raises(StoreError, match="damaged"):
         StoreReader(animal_store)
     set_header(animal_store, format="something")
@@ -270,6 +272,8 @@ def everything(path: Path) -> list[object]:
         rows += [store.image(index) for index in range(store.image_count)]
         rows += [store.text(index) for index in range(store.text_count)]
         rows += [store.pair(index) for index in range(store.pair_count)]
+        rows += [store.texts_of(index).tolist() for index in range(store.image_count)]
+        rows += [store.caption_group(index) for index in range(store.text_count)]
         rows += [store.image_index(store.image_id(index)) for index in range(store.image_count)]
         rows += [store.text_index(store.text(index).text_id) for index in range(store.text_count)]
         return rows

@@ -185,3 +185,15 @@ def test_columns_are_refused_for_other_kinds_and_unknown_files_are_named(animals
     (folder / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(SourceError, match="not a known source"):
         read_source(folder / "a.parquet")
+
+
+def test_pictures_that_are_not_found_lead_to_the_image_root(folder: Path, tmp_path: Path, raw: Any) -> None:
+    (tmp_path / "表").mkdir()
+    file = tmp_path / "表" / "a.csv"
+    file.write_text("image,caption\n猫.png,猫\n狗.png,狗\n", encoding="utf-8")
+    images, _, bad = raw.read_all(read_source(file))
+    assert images == []
+    assert len(bad) == 2
+    assert all("use --image-root" in row.reason for row in bad)
+    images, _, bad = raw.read_all(read_source(file, options=columns(image_root=folder / "图")))
+    assert (len(images), bad) == (2, [])

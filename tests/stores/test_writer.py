@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,9 +15,18 @@ from typing import Any
 
 import pytest
 
-from cnclip.errors import ImageError, InterruptedRun, RecipeError, RefusedError, ResourceError, SourceError
+from cnclip.errors import (
+    ImageError,
+    InterruptedRun,
+    RecipeError,
+    RefusedError,
+    ResourceError,
+    SourceError,
+    StoreError,
+)
 from cnclip.stores.raw import SourceOptions, read_source
 from cnclip.stores.raw.table import TableColumns
+from cnclip.stores.reader import StoreReader
 from cnclip.stores.writer import BuildOptions, build_store
 
 
@@ -57,7 +67,7 @@ def test_every_row_read_is_written_rejected_or_deduplicated(
     messy: Path, tmp_path: Path, open_store: Any
 ) -> None:
     options = BuildOptions(on_bad="skip", max_bad_share=0.2)
-    report = build_store(read_source(messy), tmp_path / "s", options=options, check_image=refuse_marked)
+    report = build_store(read_source(messy), tmp_path / "s", options=options, prepare=refuse_marked)
     assert (report.image_rows.written, report.image_rows.rejected, report.image_rows.deduplicated) == (
         61,
         4,
@@ -81,7 +91,7 @@ def test_every_row_read_is_written_rejected_or_deduplicated(
 
 def test_rejected_rows_are_all_listed_with_line_id_and_reason(messy: Path, tmp_path: Path) -> None:
     options = BuildOptions(on_bad="skip", max_bad_share=0.2)
-    report = build_store(read_source(messy), tmp_path / "s", options=options, check_image=refuse_marked)
+    report = build_store(read_source(messy), tmp_path / "s", options=options, prepare=refuse_marked)
     assert report.rejects is not None
     rows = [json.loads(line) for line in report.rejects.read_text(encoding="utf-8").splitlines()]
     assert [(row["kind"], row["where"], row["id"], row["reason"]) for row in rows] == [
@@ -102,7 +112,7 @@ def test_rejected_rows_are_all_listed_with_line_id_and_reason(messy: Path, tmp_p
 def test_small_sources_fail_with_all_bad_rows_and_write_nothing(messy: Path, tmp_path: Path) -> None:
     target = tmp_path / "out" / "s"
     with pytest.raises(SourceError) as caught:
-        build_store(read_source(messy), target, check_image=refuse_marked)
+        build_store(read_source(messy), target, prepare=refuse_marked)
     message = str(caught.value)
     assert "10 bad rows among 123" in message
     assert message.count("train_imgs.tsv:6") >= 4
@@ -111,7 +121,7 @@ def test_small_sources_fail_with_all_bad_rows_and_write_nothing(messy: Path, tmp
     assert len(beside.read_text(encoding="utf-8").splitlines()) == 10
     assert sorted(path.name for path in target.parent.iterdir()) == ["s.rejects.jsonl"]
     options = BuildOptions(on_bad="skip", max_bad_share=0.08)
-    build_store(read_source(messy), target, options=options, check_image=refuse_marked)
+    build_store(read_source(messy), target, options=options, prepare=refuse_marked)
     assert sorted(path.name for path in target.parent.iterdir()) == ["s"]
 
 
@@ -145,7 +155,7 @@ def test_the_same_source_gives_the_same_bytes_with_any_number_of_threads(messy: 
     for workers in (1, 2, 5):
         options = BuildOptions(on_bad="skip", max_bad_share=0.2, workers=workers, shard_images=7)
         path = tmp_path / str(workers) / "s"
-        build_store(read_source(messy), path, options=options, check_image=refuse_marked)
+        build_store(read_source(messy), path, options=options, prepare=refuse_marked)
         trees.append(tree(path))
     assert trees[0] == trees[1] == trees[2]
 
@@ -225,7 +235,7 @@ def test_tables_that_repeat_a_picture_store_it_once_and_open_it_once(tmp_path: P
         refuse_marked(data)
 
     options = BuildOptions(on_bad="skip", max_bad_share=1, workers=3)
-    report = build_store(read_source(table), tmp_path / "s", options=options, check_image=check)
+    report = build_store(read_source(table), tmp_path / "s", options=options, prepare=check)
     assert len(opened) == 3
     assert (report.image_rows.written, report.image_rows.rejected, report.image_rows.deduplicated) == (
         2,
@@ -287,18 +297,21 @@ def test_a_folder_that_is_no_store_is_never_replaced(animals: Path, tmp_path: Pa
 
 
 def test_a_request_to_stop_ends_the_build_with_nothing_under_its_name(animals: Path, tmp_path: Path) -> None:
-    for stop_after in (0, 2, 4, 7, 8):
+    for stop_after in (0, 2, 4, 5, 8, 9, 10):
         steps: list[tuple[str, int]] = []
         target = tmp_path / "out" / "s"
         with pytest.raises(InterruptedRun) as caught:
             build_store(
                 read_source(animals),
                 target,
+                options=BuildOptions(resume="fresh"),
                 progress=lambda step, rows, share, steps=steps: steps.append((step, rows)),  # type: ignore[misc]
                 should_stop=lambda steps=steps, limit=stop_after: len(steps) > limit,  # type: ignore[misc]
             )
         assert caught.value.exit_code == 75
-        assert list(target.parent.iterdir()) == []
+        assert [path.name for path in target.parent.iterdir()] == ["s.incomplete"]
+        with pytest.raises(StoreError, match="the build of this store was stopped"):
+            StoreReader(target)
         assert len(steps) == stop_after + 1
 
 
@@ -346,7 +359,7 @@ def test_a_second_builder_is_refused_and_a_dead_one_is_taken_over(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not target.exists()
-    assert any(path.name.startswith(".tmp-") for path in target.parent.iterdir())
+    assert (target.parent / "s.incomplete").is_dir()
     build_store(read_source(animals), target)
     assert sorted(path.name for path in target.parent.iterdir()) == ["s"]
     assert open_store(target).image_count == 4
@@ -377,23 +390,33 @@ def test_a_killed_build_leaves_a_whole_store_or_none(
             store = open_store(target)
             store.verify()
             assert store.pair_count == 600
+        else:
+            with pytest.raises(StoreError):
+                StoreReader(target)
 
 
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, raw: Any) -> None:
+def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(tmp_path: Path, raw: Any) -> None:
     images = [(number, os.urandom(50_000)) for number in range(60)]
     folder = raw.write_cn_clip(tmp_path / "d", images, [raw.text_row(1, "句", [1])])
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000));"
-        "from cnclip.stores.raw import read_source; from cnclip.stores.writer import build_store\n"
-        "from cnclip.errors import ResourceError\n"
-        "try: build_store(read_source(sys.argv[1]), sys.argv[2])\n"
+        "from cnclip.stores.raw import read_source; from cnclip.stores.writer import *\n"
+        "from cnclip.errors import ResourceError; options = BuildOptions(note_events=7)\n"
+        "try: build_store(read_source(sys.argv[1]), sys.argv[2], options=options)\n"
         "except ResourceError as error: print(error); sys.exit(error.exit_code)"
     )
     target = tmp_path / "out" / "s"
     done = subprocess.run([sys.executable, "-c", code, folder, target], capture_output=True, text=True)
     assert done.returncode == 5, done.stderr
     assert "GB free" in done.stdout
-    assert list(target.parent.iterdir()) == []
+    assert [path.name for path in target.parent.iterdir()] == ["s.incomplete"]
+    told: list[str] = []
+    options = BuildOptions(note_events=7, resume="must")
+    build_store(read_source(folder), target, options=options, say=told.append)
+    assert [path.name for path in target.parent.iterdir()] == ["s"]
+    assert re.search(r"(\d+) picture rows", told[0])[1] in ("14", "21", "28")  # type: ignore[index]
+    build_store(read_source(folder), tmp_path / "other" / "s", options=BuildOptions(note_events=7))
+    assert tree(target) == tree(tmp_path / "other" / "s")
 
 
 def test_options_out_of_range_are_refused() -> None:

@@ -16,7 +16,7 @@ from cnclip.stores.reader import StoreReader
 
 Duplicates = Literal["keep", "drop"]
 Progress = Callable[[str, int, int], None]
-_SHOWN_IDS = 20
+SHOWN_IDS = 20
 
 
 def merged(
@@ -39,10 +39,8 @@ def merged(
         RecipeError: fewer than two stores, one twice, or two of the same name with `prefix`.
         SourceError: ids that two stores have; they are listed.
     """
-    paths = [reader.path.resolve() for reader in readers]
-    if len(paths) < 2 or len(set(paths)) < len(paths):
-        raise RecipeError("a store is missing or given twice", fix="name two or more stores, each once")
-    names = [path.name for path in paths]
+    check_stores(readers)
+    names = [reader.path.resolve().name for reader in readers]
     if prefix and len(set(names)) < len(names):
         raise RecipeError(
             f"stores of the same name: {', '.join(names)}", fix="rename one: the name is put before its ids"
@@ -62,6 +60,20 @@ def merged(
     if not prefix:
         _refuse_collisions(readers, source, same_is_one=duplicates == "drop", progress=progress)
     return source
+
+
+def check_stores(readers: Sequence[StoreReader]) -> None:
+    """Raise RecipeError for fewer than two stores, or one that is given twice."""
+    paths = {reader.path.resolve() for reader in readers}
+    if len(readers) < 2 or len(paths) < len(readers):
+        raise RecipeError("a store is missing or given twice", fix="name two or more stores, each once")
+
+
+def collision_error(count: int, lines: Sequence[str], fix: str) -> SourceError:
+    """What to raise for `count` ids that two stores have, of which `lines` tell the first."""
+    more = [f"  … and {count - len(lines)} more"] if count > len(lines) else []
+    listed = "\n".join([*lines, *more])
+    return SourceError(f"{count} ids that two stores have; nothing was written\n{listed}", fix=fix)
 
 
 def _first_of_equals(
@@ -98,18 +110,13 @@ def _refuse_collisions(
                 earlier = _collision(readers, source, (later, index), what, name, same_is_one)
                 if earlier is not None:
                     count += 1
-                    if len(found) < _SHOWN_IDS:
+                    if len(found) < SHOWN_IDS:
                         found.append(f"  {what} {shown(name)}: {readers[earlier].path}, {reader.path}")
                 done += 1
                 if progress is not None:
                     progress("ids compared", done, total)
     if count:
-        more = f"\n  … and {count - len(found)} more" if count > len(found) else ""
-        lines = "\n".join(found)
-        raise SourceError(
-            f"{count} ids that two stores have; nothing was written\n{lines}{more}",
-            fix="--prefix true puts the stores' names before all ids",
-        )
+        raise collision_error(count, found, "--prefix true puts the stores' names before all ids")
 
 
 def _collision(

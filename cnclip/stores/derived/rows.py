@@ -27,10 +27,12 @@ class Choice:
     Attributes:
         stand_ins: int64 [pictures]: the picture that stands for each one: itself, another one, or NONE.
         texts: bool [captions]: those that are taken, if a picture of theirs is or they have none.
+        links: bool [pairs]: those that are taken; None = all.
     """
 
     stand_ins: Places
     texts: Mask
+    links: Mask | None = None
 
     @property
     def image_count(self) -> int:
@@ -41,8 +43,8 @@ class Choice:
 class DerivedSource:
     """The chosen rows of stores in the order of the stores; picture bytes are those of the stores.
 
-    Links to pictures that are not taken are left out; so is a caption that loses its last one. A picture for
-    which another one stands gives its captions to that one.
+    Links that are not taken, or lead to pictures that are not, are left out; so is a caption that loses its
+    last one. A picture for which another one stands gives its captions to that one.
 
     Args:
         readers: of the stores.
@@ -63,6 +65,7 @@ class DerivedSource:
         self._prefixes = prefixes or [""] * len(readers)
         self._starts = starts_of([reader.image_count for reader in readers])
         self._text_starts = starts_of([reader.text_count for reader in readers])
+        self._pair_starts = starts_of([reader.pair_count for reader in readers])
         self.root: Path = readers[0].path
         self.inputs: tuple[Path, ...] = tuple(reader.path / HEADER_NAME for reader in readers)
         self.facts = dict(facts)
@@ -110,7 +113,11 @@ class DerivedSource:
         reader, start = self._readers[store], int(self._starts[store])
         first, end = np.searchsorted(reader.pair_texts, [index, index + 1])
         found: dict[str, None] = {}
-        for image, own_id in zip(reader.pair_images[first:end].tolist(), own_ids, strict=True):
+        taken, before = self._choice.links, int(self._pair_starts[store])
+        for pair, own_id in zip(range(first, end), own_ids, strict=True):
+            if taken is not None and not taken[before + pair]:
+                continue
+            image = int(reader.pair_images[pair])
             place = start + image
             stand_in = int(self._choice.stand_ins[place])
             if stand_in == place:

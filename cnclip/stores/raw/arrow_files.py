@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnclip.errors import ResourceError, SourceError
+from cnclip.stores.raw.file_splits import split_of
+from cnclip.stores.raw.remote import RemoteFile
+from cnclip.stores.raw.remote_stream import BLOCK_BYTES, RemoteStream
 from cnclip.stores.raw.rows import BadRow, Report, shown
-from cnclip.stores.raw.shards import shard_files, shards_root
+from cnclip.stores.raw.shards import Shard, find_shards, is_folder, shard_name
 
 ARROW_SUFFIXES = (".parquet", ".arrow")
 MAX_RATIO = 100  # bytes out of one compressed byte; pictures do not shrink
-_FREE_BYTES = 256 << 20
+_FREE_BYTES = 32 << 20
 _STREAM_BYTES = 1 << 20
-# Hugging Face names its files train-00000-of-00002.parquet, or has a folder for each split
-_SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}")
-_SPLITS = frozenset(("train", "training", "valid", "validation", "val", "dev", "test", "testing"))
 _CACHES = ("cache-", "tmp")
 
 
@@ -41,14 +41,15 @@ class ArrowFile:
     """One file.
 
     Args:
-        path: a .parquet file, or an .arrow file as datasets' save_to_disk writes it.
+        path: a .parquet file, or an .arrow file as datasets' save_to_disk writes it; may lie behind a URL.
         name: for messages and ids.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Shard, name: str) -> None:
         self.path = path
         self.name = name
         self._is_parquet = path.name.endswith(".parquet")
+        self._known_schema: Any = None
 
     def columns(self) -> list[str]:
         """Names of the columns.
@@ -60,7 +61,8 @@ class ArrowFile:
 
     def row_count(self) -> int:
         """Rows of a Parquet file by its footer; 0 where that needs reading."""
-        return int(self._parquet().metadata.num_rows) if self._is_parquet else 0
+        with closing(self._parquet()) if self._is_parquet else nullcontext() as file:
+            return int(file.metadata.num_rows) if file is not None else 0
 
     def rows(
         self, columns: list[str], *, paths_only: tuple[str, ...], batch_rows: int, report: Report
@@ -72,6 +74,9 @@ class ArrowFile:
             paths_only: those of them of which the bytes are not wanted, only the child `path`.
             batch_rows: rows in memory at a time.
             report: is told of rows that are no text, and of damage, which ends the file.
+
+        Raises:
+            LostSource: the network failed; that is no damage.
         """
         arrow = _pyarrow()
         stem = self.name.rpartition(".")[0]
@@ -100,7 +105,12 @@ class ArrowFile:
         if not self._is_parquet:
             yield from self._stream_batches(columns, paths_only, batch_rows)
             return
-        file = self._parquet()
+        with closing(self._parquet()) as file:
+            yield from self._parquet_batches(file, columns, paths_only, batch_rows, report)
+
+    def _parquet_batches(
+        self, file: Any, columns: list[str], paths_only: tuple[str, ...], batch_rows: int, report: Report
+    ) -> Iterator[Any]:
         names = [part for name in columns if (part := self._part(name, name in paths_only))]
         groups = [
             group
@@ -113,7 +123,7 @@ class ArrowFile:
         self, columns: list[str], paths_only: tuple[str, ...], batch_rows: int
     ) -> Iterator[Any]:
         arrow = _pyarrow()
-        with arrow.memory_map(str(self.path)) as mapped, arrow.ipc.open_stream(mapped) as stream:
+        with self._mapped() as mapped, arrow.ipc.open_stream(mapped) as stream:
             for whole in stream:
                 parts = {name: self._part(name, name in paths_only) for name in columns}
                 batch = whole.select([name for name, part in parts.items() if part])
@@ -146,11 +156,17 @@ class ArrowFile:
         return True
 
     def _schema(self) -> Any:
+        if self._known_schema is None:
+            self._known_schema = self._read_schema()
+        return self._known_schema
+
+    def _read_schema(self) -> Any:
         if self._is_parquet:
-            return self._parquet().schema_arrow
+            with closing(self._parquet()) as file:
+                return file.schema_arrow
         arrow = _pyarrow()
         try:
-            with arrow.memory_map(str(self.path)) as mapped, arrow.ipc.open_stream(mapped) as stream:
+            with self._mapped() as mapped, arrow.ipc.open_stream(mapped) as stream:
                 return stream.schema
         except (arrow.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(error) from None
@@ -160,9 +176,17 @@ class ArrowFile:
         from pyarrow import parquet
 
         try:
+            if isinstance(self.path, RemoteFile):
+                handle = arrow.PythonFile(RemoteStream(self.path, read_ahead=False), mode="r")
+                return parquet.ParquetFile(handle, buffer_size=BLOCK_BYTES, pre_buffer=False)
             return parquet.ParquetFile(self.path, buffer_size=_STREAM_BYTES, pre_buffer=False)
         except (arrow.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(error) from None
+
+    def _mapped(self) -> Any:
+        if isinstance(self.path, RemoteFile):
+            return _pyarrow().PythonFile(RemoteStream(self.path), mode="r")
+        return _pyarrow().memory_map(str(self.path))
 
     def _unreadable(self, error: Exception) -> SourceError:
         return SourceError(
@@ -172,21 +196,21 @@ class ArrowFile:
         )
 
 
-def arrow_files(path: Path, split: str | None) -> tuple[Path, list[ArrowFile]]:
-    """(root, files) of a file, a folder or a name with braces.
+def arrow_files(place: Path | str, split: str | None) -> tuple[Path | str, list[ArrowFile]]:
+    """(root, files) of a file, a folder, a name with braces or a URL.
 
     Raises:
         SourceError: none, or several splits and none was named.
-        ResourceError: pyarrow is not installed.
+        ResourceError: pyarrow, or the package of the URL, is not installed.
     """
     _pyarrow()
-    root = shards_root(path)
-    files = [file for file in shard_files(path, ARROW_SUFFIXES) if not file.name.startswith(_CACHES)]
+    root, found = find_shards(place, ARROW_SUFFIXES)
+    files = [file for file in found if not file.name.startswith(_CACHES)]
     splits = sorted({name for file in files if (name := split_of(file))})
-    if split is None and len(splits) > 1 and path.is_dir():
+    if split is None and len(splits) > 1 and is_folder(place, ARROW_SUFFIXES):
         raise SourceError(
             "the folder holds several splits",
-            where=str(path),
+            where=str(root),
             fix=" or ".join(f"--split {name}" for name in splits),
         )
     if split is not None:
@@ -194,20 +218,10 @@ def arrow_files(path: Path, split: str | None) -> tuple[Path, list[ArrowFile]]:
         if not files:
             raise SourceError(
                 f"no split {split!r}",
-                where=str(path),
+                where=str(root),
                 fix=" or ".join(f"--split {name}" for name in splits) or "leave --split out",
             )
-    return root, [ArrowFile(file, _name(file, root)) for file in files]
-
-
-def split_of(file: Path) -> str | None:
-    """The split that a file's name, or its folder's, speaks of."""
-    match = _SHARD.fullmatch(file.stem)
-    if match is not None and match["split"] != "data":
-        return match["split"]
-    if file.stem in _SPLITS:
-        return file.stem
-    return file.parent.name if file.parent.name in _SPLITS else None
+    return root, [ArrowFile(file, shard_name(file, root)) for file in files]
 
 
 def _plain_rows(batch: Any) -> Iterator[dict[str, Any] | str]:
@@ -220,10 +234,6 @@ def _plain_rows(batch: Any) -> Iterator[dict[str, Any] | str]:
                 yield batch.slice(row, 1).to_pylist()[0]
             except UnicodeDecodeError as error:
                 yield f"not utf-8: byte {error.start + 1} of a cell is 0x{error.object[error.start]:02x}"
-
-
-def _name(file: Path, root: Path) -> str:
-    return shown(file.relative_to(root).as_posix() if file.is_relative_to(root) else file.name, 500)
 
 
 def _pyarrow() -> Any:

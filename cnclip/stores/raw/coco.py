@@ -85,12 +85,16 @@ class CocoSource:
 
 def is_coco(file: Path) -> bool:
     """Whether a JSON file has the two lists; only its first items and keys are looked at."""
+    has_images = False
     try:
-        document = JsonFile(file, file.name)
-        first = next(document.items(ANNOTATIONS), None)
-        return first is None or (isinstance(first[1], Mapping) and "caption" in first[1])
+        for key in JsonFile(file, file.name).names():
+            if key == ANNOTATIONS:
+                first = next(JsonFile(file, file.name).items(ANNOTATIONS), None)
+                return first is None or (isinstance(first[1], Mapping) and "caption" in first[1])
+            has_images |= key == IMAGES
     except SourceError:
-        return False
+        return has_images  # cut or damaged: told when it is read; no other kind takes its pictures
+    return False
 
 
 def coco_files(folder: Path) -> list[Path]:

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from cnclip.errors import SourceError
-from cnclip.stores.raw.arrow_files import ARROW_SUFFIXES, split_of
+from cnclip.stores.raw.arrow_files import ARROW_SUFFIXES
 from cnclip.stores.raw.classes import find_labels
 from cnclip.stores.raw.cn_clip_splits import is_split_file, is_zip, splits_of
 from cnclip.stores.raw.coco import coco_files, is_coco
 from cnclip.stores.raw.encodings import detect_encoding
+from cnclip.stores.raw.file_splits import split_of
 from cnclip.stores.raw.flickr import flickr_files, is_flickr
 from cnclip.stores.raw.lmdb_splits import is_lmdb_split, lmdb_splits
 from cnclip.stores.raw.options import SOURCE_KINDS, SourceKind
 from cnclip.stores.raw.places import open_file
+from cnclip.stores.raw.remote import is_url, local_path
+from cnclip.stores.raw.remote_names import remote_kinds
 from cnclip.stores.raw.rows import shown
+from cnclip.stores.raw.shards import is_pattern
 from cnclip.stores.raw.table_rows import TABLE_SUFFIXES, is_table, table_in
+from cnclip.stores.raw.tar_shard import TAR_SUFFIXES
 from cnclip.stores.raw.walk import is_picture, told_before, walk
 from cnclip.stores.raw.webdataset import is_tar
 
@@ -35,20 +41,25 @@ class Detected:
     why: str
 
 
-def detect(path: Path) -> Detected:
-    """The kind of a file, a folder, or a name with braces.
+def detect(place: Path | str) -> Detected:
+    """The kind of a file, a folder, a name with braces or stars, or a URL.
 
     Raises:
         SourceError: unknown, or several kinds at once; says what was seen.
+        ResourceError: a URL whose package is not installed.
     """
+    if is_url(place):
+        kinds = remote_kinds(str(place), {"webdataset": TAR_SUFFIXES, "parquet": ARROW_SUFFIXES})
+        return _the_one([Detected(cast(SourceKind, kind), why) for kind, why in kinds.items()], str(place))
+    path = local_path(place)
     if path.is_dir():
         return _detect_folder(path)
     if not path.exists():
         name = path.name.lower()
-        if "{" in name and is_tar(path):
-            return Detected("webdataset", "a name with braces that ends in .tar")
-        if "{" in name and name.endswith(ARROW_SUFFIXES):
-            return Detected("parquet", "a name with braces that ends in .parquet")
+        if is_pattern(path) and is_tar(path):
+            return Detected("webdataset", "a name with braces or stars that ends in .tar")
+        if is_pattern(path) and name.endswith(ARROW_SUFFIXES):
+            return Detected("parquet", "a name with braces or stars that ends in .parquet")
         raise SourceError(f"no such file or folder: {path}", where=str(path), fix="check the path")
     found = _detect_file(path)
     if found is None:
@@ -93,14 +104,17 @@ def _detect_folder(path: Path) -> Detected:
     if kinds >= {"cn_clip", "lmdb"}:  # cn_clip makes its LMDB beside the files it is made of
         found = [detected for detected in found if detected.kind != "lmdb"]
         kinds.discard("lmdb")
+    return _the_one(found, str(path)) if found else _picture_folder(path)
+
+
+def _the_one(found: list[Detected], where: str) -> Detected:
+    kinds = {detected.kind for detected in found}
     if len(kinds) == 1:
         return found[0]
-    if not found:
-        return _picture_folder(path)
     seen = "; ".join(f"{detected.kind}: {detected.why}" for detected in found)
     raise SourceError(
         f"several kinds of source in one folder: {seen}",
-        where=str(path),
+        where=where,
         fix=" or ".join(f"--kind {kind}" for kind in SOURCE_KINDS if kind in kinds),
     )
 
@@ -184,8 +198,13 @@ def _is_parquet(path: Path) -> bool:
     with open_file(path) as file:
         if file.seek(0, 2) < 12:
             return False
+        file.seek(0)
+        begins = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
         file.seek(-len(_PARQUET_MAGIC), 2)
-        return file.read() == _PARQUET_MAGIC
+        ends = file.read() == _PARQUET_MAGIC
+    if begins and not ends:
+        raise SourceError("the Parquet file is cut", where=str(path), fix="copy or download it again")
+    return ends
 
 
 def _is_utf16(path: Path) -> bool:

@@ -41,7 +41,7 @@ def find_picture(name: str, root: Path) -> Path:
                 f"outside of the image root: it leads out of {root}; use --image-root to allow more"
             )
         return resolved
-    raise RowProblem(f"no such picture file: looked in {root}")
+    raise RowProblem(f"no such picture file: looked in {root}; use --image-root for another folder")
 
 
 def read_picture(path: Path) -> bytes:

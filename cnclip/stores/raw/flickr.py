@@ -73,12 +73,12 @@ class FlickrSource:
     def images(self, report: Report) -> Iterator[RawImage]:
         """The picture of each line; lines that repeat a picture have the same origin."""
         for number, match in self._matches(report):
-            where = self._lines.where(number)
+            where, image_id = self._lines.where(number), ""
             try:
                 image_id = clean_id(match["name"].strip(), "the picture's name")
                 path = self._roots.find(match["name"].strip())
             except RowProblem as problem:
-                report(BadRow(where, match["name"], str(problem)))
+                report(BadRow(where, image_id or match["name"], str(problem)))
                 continue
             yield RawImage(image_id, where, partial(read_picture, path), origin=str(path))
 

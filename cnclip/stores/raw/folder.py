@@ -31,8 +31,9 @@ class FolderSource:
 
     `狗/一.jpg` has the id `狗/一.jpg`; its captions are the lines of `狗/一.txt` (or `狗/一.jpg.txt`), or,
     where there is no such file, those under `caption`, `captions` or `text` in `狗/一.json` (img2dataset
-    writes both, with the same caption). A picture without captions is kept. Hidden files, and files that are
-    neither, are passed over. Symbolic links are followed to files inside the folder only.
+    writes both, with the same caption). A picture without captions is kept; a caption file without text is a
+    bad row. Hidden files, and files that are neither, are passed over. Symbolic links are followed to files
+    inside the folder only.
 
     Raises:
         SourceError: not a folder.
@@ -89,7 +90,15 @@ class FolderSource:
         except CnclipError as error:
             report(BadRow(shown(where), "", f"unreadable caption file: {error.what}"))
             return
-        for number, line in lines.lines(report):
+        is_blank = True
+
+        def tell(bad: BadRow) -> None:
+            nonlocal is_blank
+            is_blank = False
+            report(bad)
+
+        for number, line in lines.lines(tell):
+            is_blank = False
             text_id = f"{nfc(where)}#{number}"
             try:
                 yield RawText(
@@ -97,6 +106,9 @@ class FolderSource:
                 )
             except RowProblem as problem:
                 report(BadRow(lines.where(number), text_id, str(problem)))
+        if is_blank:
+            reason = "empty caption: the file has no text; delete it to keep its picture without a caption"
+            report(BadRow(shown(where), "", reason))
 
     def _object(self, file: Path, image_ids: tuple[str, ...], report: Report) -> Iterator[RawText]:
         where = shown(self._where(file))

@@ -30,7 +30,7 @@ class JsonFile:
         self.name = name
         self.share_read = 0.0
 
-    def keys(self) -> Iterator[str]:
+    def names(self) -> Iterator[str]:
         """Keys of the object at the top, in order; nothing for a list.
 
         Raises:

@@ -9,6 +9,7 @@ from typing import Literal
 from cnclip.errors import SourceError
 from cnclip.stores.raw.columns import TableColumns
 from cnclip.stores.raw.encodings import Encoding
+from cnclip.stores.raw.parts import Part
 from cnclip.stores.raw.table_rows import Delimiter
 
 SourceKind = Literal[
@@ -32,6 +33,7 @@ class SourceOptions:
         delimiter: of a table.
         labels: Chinese names of class folders.
         templates: sentences for class folders.
+        part: take one of several parts of the source; None = all of it.
     """
 
     encoding: Encoding = "auto"
@@ -40,13 +42,14 @@ class SourceOptions:
     delimiter: Delimiter = "auto"
     labels: Path | None = None
     templates: Path | None = None
+    part: Part | None = None
 
     @property
     def text_encoding(self) -> Encoding:
         """Of formats that are UTF-8 by their definition, unless the user says otherwise."""
         return "utf-8" if self.encoding == "auto" else self.encoding
 
-    def check(self, kind: SourceKind, path: Path) -> None:
+    def check(self, kind: SourceKind, path: Path | str) -> None:
         """Refuse options that mean nothing for a kind of source.
 
         Raises:

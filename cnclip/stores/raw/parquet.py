@@ -12,6 +12,8 @@ from cnclip.stores.raw.arrow_files import ArrowRow, arrow_files
 from cnclip.stores.raw.captions import CAPTION_FIELDS, captions_of
 from cnclip.stores.raw.columns import IMAGE_COLUMNS, TableColumns, fits, name_of
 from cnclip.stores.raw.files import find_picture, read_picture
+from cnclip.stores.raw.parts import Part
+from cnclip.stores.raw.remote import RemoteFile
 from cnclip.stores.raw.rows import (
     MAX_IMAGE_BYTES,
     BadRow,
@@ -34,38 +36,53 @@ class ParquetSource:
     `file/row`.
 
     Args:
-        path: a .parquet or .arrow file, a folder of them, or a name with braces.
+        path: a .parquet or .arrow file, a folder of them, a name with braces, or a URL.
         split: of a folder: `train-00000-of-00002.parquet`, `train/…`.
         columns: names, and a filter.
+        part: take every n-th file, where there are enough of them; `facts` then has `part`.
 
     Attributes:
         counts: files and rows, by the files' own footers.
+        remote: the files that lie behind URLs.
 
     Raises:
         SourceError: no such files, no such columns.
         ResourceError: pyarrow is not installed.
     """
 
-    def __init__(self, path: Path, *, split: str | None = None, columns: TableColumns | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        split: str | None = None,
+        columns: TableColumns | None = None,
+        part: Part | None = None,
+    ) -> None:
         self._columns = columns or TableColumns()
-        self.root, self._files = arrow_files(path, split)
-        self.inputs: tuple[Path, ...] = tuple(file.path for file in self._files)
-        self.facts = {
-            "kind": "parquet",
-            "files": len(self._files),
-            "split": split,
-            "where": dict(self._columns.where),
-        }
+        self.root, every = arrow_files(path, split)
+        self._first = every[0]  # its columns are asked of all files, so that no part reads them otherwise
+        self._files = every
+        where = dict(self._columns.where)
+        self.facts: dict[str, Any] = {"kind": "parquet", "files": len(every), "split": split, "where": where}
+        own = part.of_files(every) if part is not None else None
+        if own is not None:
+            self._files = own
+            self.facts |= {"part": str(part), "part_by": "files"}
+        places = [file.path for file in self._files]
+        self.inputs: tuple[Path, ...] = tuple(file for file in places if isinstance(file, Path))
+        self.remote = tuple(file for file in places if isinstance(file, RemoteFile))
         self.share_read: float | None = 0.0
+        self.texts_follow_images = True  # what was told of the pictures is not told again
         self._told: set[str] = set()
-        self._has = dict.fromkeys(self._files[0].columns())
+        self._has = dict.fromkeys(self._first.columns())
         self._image = self._named(self._columns.image, PICTURE_COLUMNS, "image")
         self._caption = self._named(self._columns.caption, CAPTION_FIELDS, "caption")
         image_id = self._columns.image_id or ("image_id" if "image_id" in self._has else None)
         self._image_id_column = image_id and self._named(image_id, (), "image id")
         if self._columns.text_id is not None:
             self._named(self._columns.text_id, (), "text id")
-        self._image_root = (self._columns.image_root or self.root).resolve()
+        image_root = self._columns.image_root or self.root
+        self._image_root = image_root.resolve() if isinstance(image_root, Path) else None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -151,6 +168,8 @@ class ParquetSource:
                 raise RowProblem(f"empty picture or too large: {len(value)} bytes, at most {MAX_IMAGE_BYTES}")
             return partial(bytes, value), ""
         if isinstance(path, str):
+            if self._image_root is None:
+                raise RowProblem("no picture: a remote table's cell has only a path; use --image-root")
             file = find_picture(path, self._image_root)
             return partial(read_picture, file), str(file)
         raise RowProblem(f"no picture: the cell is {'null' if path is None else type(path).__name__}")
@@ -160,4 +179,4 @@ class ParquetSource:
             return name_of(self._has, wanted, known, what)
         except RowProblem as problem:
             reason, _, fix = str(problem).partition("; use ")
-            raise SourceError(reason, where=str(self._files[0].path), fix=f"use {fix}") from None
+            raise SourceError(reason, where=str(self._first.path), fix=f"use {fix}") from None

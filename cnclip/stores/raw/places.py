@@ -62,7 +62,8 @@ class Place:
 
     def _member(self, raw: BinaryIO) -> BinaryIO:
         try:
-            return cast(BinaryIO, zipfile.ZipFile(raw).open(self.member))
+            member = cast(io.RawIOBase, zipfile.ZipFile(raw).open(self.member))
+            return io.BufferedReader(member)  # whose readline keeps to its limit
         except _ZIP_DAMAGES as error:
             raw.close()
             what = "has a password" if "password" in str(error) else f"cannot be read: {error}"

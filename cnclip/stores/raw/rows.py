@@ -77,14 +77,14 @@ class Source(Protocol):
     """Two streams over the same data; each bad row goes to `report` and is not yielded.
 
     Attributes:
-        root: the folder that `where` is relative to.
-        inputs: the files that must not change while they are read.
+        root: the folder that `where` is relative to; a string where it is a URL.
+        inputs: the local files that must not change while they are read; see `stamps_of` for remote ones.
         facts: what the store's header keeps: the kind, the files' names, filters. No machine's paths.
         share_read: how far the current stream is, 0 to 1; None where nobody knows.
     """
 
     @property
-    def root(self) -> Path: ...
+    def root(self) -> Path | str: ...
 
     @property
     def inputs(self) -> tuple[Path, ...]: ...

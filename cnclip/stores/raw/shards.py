@@ -1,44 +1,60 @@
-"""Which files a name with braces, a folder or a file means, in a fixed order."""
+"""Which files a name with braces or stars, a folder or a file means, in a fixed order."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from cnclip.errors import SourceError
+from cnclip.stores.raw.braces import expand_braces
+from cnclip.stores.raw.remote import RemoteFile, is_url, local_path
+from cnclip.stores.raw.remote_names import remote_files
+from cnclip.stores.raw.rows import shown
 
 MAX_SHARDS = 1_000_000
-_BRACE = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+Shard = Path | RemoteFile
 
 
-def expand_braces(text: str) -> Iterator[str]:
-    """`{00..02}.tar` or `{train,valid}.tar` as its names, in order.
+def find_shards(place: Path | str, suffixes: tuple[str, ...]) -> tuple[Path | str, list[Shard]]:
+    """(what names are relative to, the files) of a file, a folder, a name with braces or stars, or a URL.
+
+    Args:
+        place: `shards/{00000..00012}.tar`, `s3://bucket/shards/*.tar`, …
+        suffixes: of the names to take from a folder.
 
     Raises:
-        SourceError: a range that goes down.
+        SourceError: a named file is missing, none, or over a million.
+        ResourceError: a URL whose package is not installed.
     """
-    match = _BRACE.search(text)
-    if match is None:
-        yield text
-        return
-    span = _RANGE.fullmatch(match[1])
-    if span is None:
-        parts: Iterator[str] = iter(match[1].split(","))
-    else:
-        first, last, width = int(span[1]), int(span[2]), len(span[1])
-        if last < first:
-            raise SourceError(
-                f"the range {{{match[1]}}} goes down", where=text, fix="write the smaller number first"
-            )
-        parts = (f"{number:0{width}d}" for number in range(first, last + 1))
-    for part in parts:
-        yield from expand_braces(text[: match.start()] + part + text[match.end() :])
+    if is_url(place):
+        root, remote = remote_files(str(place), suffixes)
+        return root, list(remote)
+    path = local_path(place)
+    return shards_root(path), list(shard_files(path, suffixes))
+
+
+def shard_name(file: Shard, root: Path | str) -> str:
+    """The name of a file for messages and ids."""
+    if isinstance(file, RemoteFile):
+        return shown(str(file).removeprefix(f"{root}/"), 500)
+    path = Path(root)
+    return shown(file.relative_to(path).as_posix() if file.is_relative_to(path) else file.name, 500)
+
+
+def is_pattern(path: Path | str) -> bool:
+    """Whether a name that is not there means several by braces or stars."""
+    return "{" in str(path) or "*" in str(path)
+
+
+def is_folder(place: Path | str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a place is a folder; a URL is one where it is no pattern and no file by its ending."""
+    if is_url(place):
+        return not is_pattern(place) and not RemoteFile(str(place)).name.lower().endswith(suffixes)
+    return local_path(place).is_dir()
 
 
 def shard_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files of a file, a folder (with its subfolders, sorted), or a name with braces.
+    """The files of a file, a folder (with its subfolders, sorted), or a name with braces or stars.
 
     Args:
         path: a file, a folder, or `shards/{00000..00012}.tar`.
@@ -64,7 +80,7 @@ def shard_files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
     else:
         files = []
         for name in expand_braces(str(path)):
-            files.append(Path(name))
+            files += _matching(Path(name)) if "*" in name else [Path(name)]
             if len(files) > MAX_SHARDS:
                 raise SourceError(f"over {MAX_SHARDS} shards", where=str(path), fix="give a folder")
         missing = [file for file in files if not file.is_file()]
@@ -83,5 +99,12 @@ def shards_root(path: Path) -> Path:
     """The folder that messages name shards relative to."""
     if path.is_dir():
         return path
-    fixed = Path(str(path).partition("{")[0] + "x") if "{" in str(path) and not path.is_file() else path
-    return fixed.parent
+    fixed = re.split(r"[{*]", str(path), maxsplit=1)[0] + "x" if is_pattern(path) else str(path)
+    return path.parent if path.is_file() else Path(fixed).parent
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The files that a path with stars means, sorted."""
+    parts = pattern.parts
+    first = next(place for place, part in enumerate(parts) if "*" in part)
+    return sorted(file for file in Path(*parts[:first]).glob("/".join(parts[first:])) if file.is_file())

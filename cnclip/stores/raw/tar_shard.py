@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from cnclip.errors import CnclipError
 from cnclip.stores.raw.files import PICTURE_SUFFIXES
 from cnclip.stores.raw.folder import MAX_SIDECAR_BYTES
-from cnclip.stores.raw.places import DAMAGES, Place
+from cnclip.stores.raw.places import DAMAGES, OpenedPlace, Place
+from cnclip.stores.raw.remote import RemoteFile
+from cnclip.stores.raw.remote_stream import RemoteStream
 from cnclip.stores.raw.rows import MAX_IMAGE_BYTES, BadRow, Report, RowProblem, shown
 from cnclip.stores.raw.samples import Sample
+from cnclip.stores.raw.shards import Shard
 from cnclip.stores.raw.tar_members import Member, TarDamage, TarReader
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -22,7 +27,7 @@ _FREE_BYTES = 64 << 20
 _READ = ("txt", "text", "caption", "json")
 
 
-def samples_of(file: Path, name: str, report: Report, *, pictures: bool) -> Iterator[Sample]:
+def samples_of(file: Shard, name: str, report: Report, *, pictures: bool) -> Iterator[Sample]:
     """The samples of a shard.
 
     Args:
@@ -30,15 +35,19 @@ def samples_of(file: Path, name: str, report: Report, *, pictures: bool) -> Iter
         name: for messages.
         report: is told of members that are no files, of names that lead out, of damage; the rest is read.
         pictures: False reads the captions only.
+
+    Raises:
+        SourceError: a remote shard is not there.
+        ResourceError: it is out of reach: its rows are not bad, the network is.
     """
     compressed = not file.name.lower().endswith(".tar")
     last_key = ""
     try:
-        with Place(file).open() as opened:
+        with _opened(file) as (opened, size):
             if compressed:
                 tar = TarReader(_Limited(opened.stream, opened.raw), None)
             else:
-                tar = TarReader(opened.stream, os.fstat(opened.raw.fileno()).st_size)
+                tar = TarReader(opened.stream, size)
             shard = _Shard(file, name, tar, report, pictures)
             for sample in shard.samples():
                 last_key = sample.key
@@ -49,19 +58,35 @@ def samples_of(file: Path, name: str, report: Report, *, pictures: bool) -> Iter
     except DAMAGES as error:
         report(BadRow(name, "", f"damaged archive: {error}; after {shown(last_key) or 'no sample'}"))
     except CnclipError as error:
+        if isinstance(file, RemoteFile):
+            raise
         report(BadRow(name, "", f"unreadable archive: {error.what}"))
+
+
+@contextmanager
+def _opened(file: Shard) -> Generator[tuple[OpenedPlace, int | None]]:
+    """The shard's plain bytes, and its size where it can be known."""
+    if isinstance(file, RemoteFile):
+        with RemoteStream(file) as remote:
+            raw = cast(BinaryIO, remote)
+            plain = raw if file.name.lower().endswith(".tar") else cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+            size = remote.size
+            yield OpenedPlace(plain, raw, lambda: remote.tell() / max(1, size or 1)), size
+        return
+    with Place(file).open() as opened:
+        yield opened, os.fstat(opened.raw.fileno()).st_size
 
 
 class _Shard:
     """Members of one archive, put together by their keys."""
 
-    def __init__(self, file: Path, name: str, tar: TarReader, report: Report, pictures: bool) -> None:
-        self._file = file
+    def __init__(self, file: Shard, name: str, tar: TarReader, report: Report, pictures: bool) -> None:
         self._name = name
         self._tar = tar
         self._report = report
         self._pictures = pictures
-        self._seekable = file.name.lower().endswith(".tar")
+        # one stream of a remote shard is quicker than a request for each picture
+        self._local = file if isinstance(file, Path) and file.name.lower().endswith(".tar") else None
 
     def samples(self) -> Iterator[Sample]:
         sample: Sample | None = None
@@ -117,8 +142,8 @@ class _Shard:
                 "empty picture file: 0 bytes" if not member.size else "picture file too large: over 64 MiB"
             )
             sample.picture = partial(_refuse, reason)
-        elif self._seekable:
-            sample.picture = partial(_read_at, self._file, member.data_offset, member.size)
+        elif self._local is not None:
+            sample.picture = partial(_read_at, self._local, member.data_offset, member.size)
         else:
             sample.picture = partial(bytes, self._tar.read(member.size))
 

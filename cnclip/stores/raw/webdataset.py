@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from cnclip.stores.raw.caption_spool import CaptionSpool
 from cnclip.stores.raw.captions import CAPTION_FIELDS, captions_of
 from cnclip.stores.raw.encodings import Encoding
+from cnclip.stores.raw.parts import Part
+from cnclip.stores.raw.remote import RemoteFile
 from cnclip.stores.raw.rows import (
     BadRow,
     RawImage,
@@ -22,7 +27,7 @@ from cnclip.stores.raw.rows import (
     shown,
 )
 from cnclip.stores.raw.samples import Sample, json_of, text_of
-from cnclip.stores.raw.shards import shard_files, shards_root
+from cnclip.stores.raw.shards import find_shards, shard_name
 from cnclip.stores.raw.tar_shard import TAR_SUFFIXES, samples_of
 from cnclip.stores.raw.walk import told_before
 
@@ -37,20 +42,30 @@ class WebDatasetSource:
     the JSON; their ids are `key#1`, `key#2`, …, or `text_id` and `text_ids` of the JSON.
 
     Args:
-        path: a folder of *.tar, one tar, or `shards/{00000..00012}.tar`; also .tar.gz and .tgz.
+        path: a folder of *.tar, one tar, or `shards/{00000..00012}.tar`; also .tar.gz and .tgz; also a URL.
         encoding: of the text members.
+        part: take every n-th shard, where there are enough of them; `facts` then has `part`.
+
+    Attributes:
+        remote: the shards that lie behind URLs.
 
     Raises:
         SourceError: no shards, or a named one is missing.
+        ResourceError: a URL whose package is not installed.
     """
 
-    def __init__(self, path: Path, *, encoding: Encoding = "utf-8") -> None:
-        self._files = shard_files(path, TAR_SUFFIXES)
-        self.root = shards_root(path)
-        self.inputs: tuple[Path, ...] = tuple(self._files)
-        self.facts = {"kind": "webdataset", "shards": len(self._files)}
+    def __init__(self, path: Path | str, *, encoding: Encoding = "utf-8", part: Part | None = None) -> None:
+        self.root, self._files = find_shards(path, TAR_SUFFIXES)
+        self.facts: dict[str, Any] = {"kind": "webdataset", "shards": len(self._files)}
+        own = part.of_files(self._files) if part is not None else None
+        if own is not None:
+            self._files = own
+            self.facts |= {"part": str(part), "part_by": "files"}
+        self.inputs: tuple[Path, ...] = tuple(file for file in self._files if isinstance(file, Path))
+        self.remote = tuple(file for file in self._files if isinstance(file, RemoteFile))
         self.counts = {"shards": len(self._files)}
         self.share_read: float | None = 0.0
+        self._spool = CaptionSpool()
         self._encoding: Encoding = "utf-8" if encoding == "auto" else encoding
 
     def images(self, report: Report) -> Iterator[RawImage]:
@@ -80,8 +95,14 @@ class WebDatasetSource:
     def _samples(self, report: Report, *, pictures: bool) -> Iterator[Sample]:
         for number, file in enumerate(self._files):
             self.share_read = number / len(self._files)
-            name = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
-            yield from samples_of(file, shown(name, 500), report, pictures=pictures)
+            name = shard_name(file, self.root)
+            read = partial(samples_of, file, name, pictures=pictures)
+            if isinstance(file, Path):
+                yield from read(report)
+            elif pictures:
+                yield from self._spool.kept(name, read, report)
+            else:
+                yield from self._spool.samples(name) or read(report)
 
     def _image_id(self, sample: Sample) -> str:
         fields = json_of(sample, self._encoding)
