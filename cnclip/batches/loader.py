@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import active_children
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import Finalize
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,10 +19,15 @@ from torch.utils.data import DataLoader
 
 from cnclip.batches.dataset import PairDataset, PairSample
 from cnclip.batches.order import GlobalBatchSampler
-from cnclip.errors import CnclipError
+from cnclip.errors import CnclipError, ResourceError
 from cnclip.text.tokenizer import tokenize_batch
 
-_WORKER_TIMEOUT_SECONDS = 600  # a worker that is silent for longer hangs
+StartMethod = Literal["spawn", "fork", "forkserver"]
+
+_BATCHES_AHEAD = 2  # prepared by each worker; so many wait in memory
+_SILENCE_SECONDS = 600.0  # a worker that is silent for longer hangs
+_END_SECONDS = 2.0  # from a broken connection to the end of the process that held it
+_LOST = re.compile(r"DataLoader worker \(pid(?:\(s\))? (?P<pids>[\d, ]+)\)|DataLoader timed out after")
 
 
 @dataclass(frozen=True)
@@ -68,13 +78,28 @@ class PairBatch:
 
 
 def pair_loader(
-    dataset: PairDataset, sampler: GlobalBatchSampler, *, workers: int, context_length: int
+    dataset: PairDataset,
+    sampler: GlobalBatchSampler,
+    *,
+    workers: int,
+    context_length: int,
+    start_method: StartMethod = "spawn",
+    silence_seconds: float = _SILENCE_SECONDS,
 ) -> Iterator[PairBatch]:
     """Batches of a whole run: workers start once and live through all epochs.
+
+    Args:
+        dataset: the samples.
+        sampler: which of them come when.
+        workers: processes that prepare batches; 0 = this one does.
+        context_length: most tokens of a caption.
+        start_method: how workers start.
+        silence_seconds: how long a batch may take before its worker counts as hung.
 
     Raises:
         StoreError: a record is damaged.
         ImageError: a picture cannot be decoded.
+        ResourceError: a worker was killed or hangs.
     """
     loader: DataLoader[Any] = DataLoader(
         dataset,
@@ -82,15 +107,81 @@ def pair_loader(
         num_workers=workers,
         collate_fn=_Collate(context_length),
         pin_memory=torch.cuda.is_available(),
-        timeout=_WORKER_TIMEOUT_SECONDS if workers else 0,
+        timeout=silence_seconds if workers else 0,
         generator=torch.Generator(),
-        multiprocessing_context="spawn" if workers else None,
+        multiprocessing_context=start_method if workers else None,
+        prefetch_factor=_BATCHES_AHEAD if workers else None,
         worker_init_fn=_outlive_stop_requests if workers else None,
     )
-    for batch in loader:
-        if isinstance(batch, CnclipError):
-            raise batch
-        yield batch
+    others = set(active_children())
+    batches: Iterator[Any] | None = iter(loader)
+    own = set(active_children()) - others
+    kill = Finalize(None, _kill, args=(own,), exitpriority=0)
+    try:
+        assert batches is not None
+        for batch in batches:
+            if isinstance(batch, CnclipError):
+                raise batch
+            yield batch
+    except (RuntimeError, OSError, EOFError) as error:
+        lost = lost_worker(error) if isinstance(error, RuntimeError) else _cut_off(error, own)
+        if lost is None:
+            raise
+        kill()
+        raise lost from error
+    finally:
+        batches = None  # the loader asks its workers to leave
+        kill()
+
+
+def lost_worker(error: RuntimeError) -> ResourceError | None:
+    """What a loader's error means where it says that a worker is gone or silent.
+
+    The death of a worker is a signal to the main process, whatever it is doing then: the error may come out
+    of any line of it, not only out of the loader.
+    """
+    found = _LOST.search(str(error))
+    if found is None:
+        return None
+    if found["pids"] is None:
+        return ResourceError(
+            "a loader worker hangs: no batch for a long time",
+            where=str(error).splitlines()[0][:200],
+            fix="look at the disk or network file system the store lies on; data.workers=0 shows the place",
+        )
+    return _gone(found["pids"], str(error).splitlines()[0][:200])
+
+
+def _gone(workers: str, where: str) -> ResourceError:
+    return ResourceError(
+        f"loader worker {workers} is gone: killed or crashed, most often because memory ran out",
+        where=where,
+        fix="fewer data.workers or a smaller data.batch_size; the same command then goes on",
+    )
+
+
+def _cut_off(error: Exception, workers: set[BaseProcess]) -> ResourceError | None:
+    """What a broken connection means: the worker at its other end died while it handed a batch over."""
+    try:
+        ended = wait([worker.sentinel for worker in workers], timeout=_END_SECONDS) if workers else []
+    except RuntimeError as told:  # the signal of its death comes now
+        return lost_worker(told)
+    gone = [str(worker.pid) for worker in workers if worker.sentinel in ended]
+    return _gone(", ".join(gone), f"while a batch was handed over: {error!r}") if gone else None
+
+
+def _kill(workers: set[BaseProcess]) -> None:
+    """End workers that are still there: one that hangs hears nothing gentler, and an exit waits for it."""
+    alive = [worker for worker in workers if worker.is_alive()]
+    if not alive:
+        return
+    in_main = threading.current_thread() is threading.main_thread()
+    former = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if in_main else None  # it would raise for each
+    for worker in alive:
+        worker.kill()
+        worker.join()
+    if in_main:
+        signal.signal(signal.SIGCHLD, former)
 
 
 def _outlive_stop_requests(_worker: int) -> None:
@@ -110,20 +201,13 @@ class _Collate:
             return errors[0]
         images = torch.stack([sample.image for sample in samples])
         tokens = tokenize_batch([sample.caption for sample in samples], self.context_length)
-        groups = [(_number(sample.image_id), _number(sample.caption)) for sample in samples]
         is_pixels = images.dtype == torch.uint8
         return PairBatch(
             pixels=images if is_pixels else None,
             image_rows=None if is_pixels else images,
             token_ids=tokens.token_ids,
             attention_mask=tokens.attention_mask,
-            groups=torch.tensor(groups, dtype=torch.int64),
+            groups=torch.tensor([sample.groups for sample in samples], dtype=torch.int64),
             image_ids=tuple(sample.image_id for sample in samples),
             text_ids=tuple(sample.text_id for sample in samples),
         )
-
-
-def _number(text: str) -> int:
-    """A stable 64-bit number of a string, the same in every process."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)

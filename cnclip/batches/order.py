@@ -1,59 +1,88 @@
-"""Which sample comes when: a permutation of each epoch, cut into global batches, cut by rank."""
+"""Which sample comes when: a computed order of each epoch, cut into global batches, cut by rank."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 from torch.utils.data import Sampler
 
+from cnclip.batches.distinct import deal
+from cnclip.batches.mixture import Address, Addresses, Mixture
+from cnclip.batches.randomness import Numbers
 from cnclip.errors import RecipeError
 
-ORDER, CAPTION, AUGMENT, VIEW = range(4)  # which use of randomness a generator serves
+WINDOW = 8  # global batches that exchange samples so that none holds a picture or caption twice
+
+Groups = Callable[[Addresses], Sequence[Numbers]]
 
 
-class GlobalBatchSampler(Sampler[list[tuple[int, int]]]):
+class GlobalBatchSampler(Sampler[list[Address]]):
     """This process's share of every global batch, from `first_step` to `steps`.
 
-    Each epoch is a permutation drawn from (seed, epoch); its last, incomplete global batch is dropped. A
-    global batch is cut by rank, so its pairs are the same for every number of processes.
+    The last, incomplete global batch of an epoch is dropped. A global batch is cut by rank, so its pairs are
+    the same for every number of processes.
 
     Args:
-        length: number of samples.
+        mixture: the order of the samples.
         batch_size: samples per process.
-        seed: of the order.
         steps: optimizer steps in all.
         first_step: where to go on.
         rank: this process.
         processes: number of processes.
+        groups: numbers of pictures, captions or both of some samples, see `deal`: they are then exchanged
+            within windows of 8 global batches, so that no batch holds two alike where that is possible;
+            None = batches as they come.
     """
 
     def __init__(
         self,
-        length: int,
+        mixture: Mixture,
         *,
         batch_size: int,
-        seed: int,
         steps: int,
         first_step: int = 0,
         rank: int = 0,
         processes: int = 1,
+        groups: Groups | None = None,
     ) -> None:
-        self.length, self.batch_size, self.seed, self.steps = length, batch_size, seed, steps
-        self.first_step, self.rank, self.processes = first_step, rank, processes
-        self.steps_per_epoch = steps_per_epoch(length, batch_size * processes)
+        self.mixture, self.batch_size, self.steps = mixture, batch_size, steps
+        self.first_step, self.rank, self.processes, self.groups = first_step, rank, processes, groups
+        self.steps_per_epoch = steps_per_epoch(len(mixture), batch_size * processes)
+        self.dealt = self.misfits = 0  # samples that went through `deal`, and those that met their like
 
     def __len__(self) -> int:
         return self.steps - self.first_step
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order, order_epoch = np.empty(0, np.int64), -1
-        for step in range(self.first_step, self.steps):
+    def __iter__(self) -> Iterator[list[Address]]:
+        step = self.first_step
+        while step < self.steps:
             epoch, batch = divmod(step, self.steps_per_epoch)
-            if epoch != order_epoch:
-                order, order_epoch = generator(ORDER, self.seed, epoch).permutation(self.length), epoch
-            first = (batch * self.processes + self.rank) * self.batch_size
-            yield [(epoch, int(position)) for position in order[first : first + self.batch_size]]
+            if self.groups is None:
+                yield self._share(epoch, batch)
+                step += 1
+            else:
+                for addresses in self._window(epoch, batch, self.groups):
+                    yield addresses
+                    step += 1
+                    if step == self.steps:
+                        return
+
+    def _share(self, epoch: int, batch: int) -> list[Address]:
+        first = (batch * self.processes + self.rank) * self.batch_size
+        return self.mixture.addresses(epoch, first, self.batch_size).each()
+
+    def _window(self, epoch: int, batch: int, groups: Groups) -> Iterator[list[Address]]:
+        """The shares of batch number `batch` of an epoch and of those after it in its window."""
+        first = batch // WINDOW * WINDOW
+        batches = min(WINDOW, self.steps_per_epoch - first)
+        size = self.batch_size * self.processes
+        found = self.mixture.addresses(epoch, first * size, batches * size)
+        dealt = deal(groups(found), batches)
+        self.dealt += len(found)
+        self.misfits += dealt.misfits
+        for number in range(batch - first, batches):
+            start = (number * self.processes + self.rank) * self.batch_size
+            yield found.at(dealt.order[start : start + self.batch_size]).each()
 
 
 def steps_per_epoch(length: int, global_batch_size: int) -> int:
@@ -70,6 +99,4 @@ def steps_per_epoch(length: int, global_batch_size: int) -> int:
     return length // global_batch_size
 
 
-def generator(use: int, *numbers: int) -> np.random.Generator:
-    """A generator that depends on its use (ORDER, CAPTION …) and the numbers, and on nothing else."""
-    return np.random.default_rng([use, *numbers])
+__all__ = ["WINDOW", "GlobalBatchSampler", "Groups", "steps_per_epoch"]

@@ -58,7 +58,7 @@ def history_lines(history: dict[str, Any]) -> list[str]:
 def recipe_lines(recipe: dict[str, Any]) -> list[str]:
     """What decides most about a training, from its resolved recipe."""
     wanted = {
-        "trained on": Path(str(_deep(recipe, "data", "train") or "")).name,
+        "trained on": _store_names(_deep(recipe, "data", "train")),
         "started from": Path(str(_deep(recipe, "model", "checkpoint") or "")).name,
         "locked": " and ".join(t for t in ("image", "text") if _deep(recipe, "model", t, "locked")),
         "epochs": _deep(recipe, "schedule", "epochs"),
@@ -69,6 +69,12 @@ def recipe_lines(recipe: dict[str, Any]) -> list[str]:
         "seed": recipe.get("seed"),
     }
     return [f"{key} {value}" for key, value in wanted.items() if value not in (None, "", 0)]
+
+
+def _store_names(stores: Any) -> str:
+    """Of one training store or of several."""
+    paths = stores if isinstance(stores, list) else [stores or ""]
+    return ", ".join(Path(str(path)).name for path in paths)
 
 
 def metric_lines(metrics: dict[str, Any]) -> list[str]:

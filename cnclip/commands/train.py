@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +14,16 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, InitProcessGroupKwargs
 from torch.optim import AdamW
 
-from cnclip.batches import GlobalBatchSampler, PairBatch, PairDataset, pair_loader, steps_per_epoch
+from cnclip.batches import lost_worker
 from cnclip.checkpoints import publish_checkpoint, write_model
-from cnclip.commands.train_data import open_data, peak_learning_rate, report_captions
+from cnclip.commands.train_data import (
+    loop_settings,
+    open_data,
+    open_sampler,
+    report_captions,
+    report_misfits,
+    training_batches,
+)
 from cnclip.commands.train_model import build_model
 from cnclip.commands.train_start import (
     Start,
@@ -32,7 +38,7 @@ from cnclip.config import TrainRecipe, check_ranges, recipe_text
 from cnclip.errors import PeerError, RecipeError
 from cnclip.model import ChineseClip
 from cnclip.towers.lock import no_decay_names
-from cnclip.training.loop import Job, LoopSettings, WriteModel, run
+from cnclip.training.loop import Job, WriteModel, run
 from cnclip.training.monitor import METRICS_NAME, Monitor, read_metrics
 from cnclip.training.optimizer import build_optimizer, load_optimizer_tensors
 from cnclip.training.peers import Peers
@@ -55,6 +61,7 @@ def train(recipe: TrainRecipe) -> int:
 
     Raises:
         PeerError: another process of this run is gone.
+        ResourceError: a loader worker was killed or hangs.
     """
     check_ranges(recipe)
     run_folder = Path(recipe.run or Path("runs") / Path(recipe.output).name)
@@ -64,6 +71,8 @@ def train(recipe: TrainRecipe) -> int:
         with StopRequest():  # until an error is caught: the launcher ends all others once one has died
             _run(recipe, accelerator, run_folder)
     except RuntimeError as error:
+        if (lost := lost_worker(error)) is not None:
+            raise lost from error
         if accelerator.num_processes > 1 and _is_broken_link(error):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the message must get out
             raise PeerError(
@@ -120,12 +129,13 @@ def _train(
     wrapped.train()
     blank = blank_batch(resolution=data.resolution, rows_width=data.rows_width)
     warm_up(accelerator, wrapped, blank, step_settings)
-    settings = _loop_settings(recipe, data.train, accelerator)
+    settings = loop_settings(recipe, data, accelerator)
+    sampler = open_sampler(recipe, data, accelerator, first_step=start.state.step, steps=settings.steps)
     with ExitStack() as stack:
         monitor = None
         if accelerator.is_main_process:
             if start.path is None:
-                report_captions(data.train.store, recipe.data.context_length)
+                report_captions(data, recipe.data.context_length)
             title, done = Path(recipe.output).name, start.state.step
             monitor = Monitor(run_folder, steps=settings.steps, first_step=done, title=title)
             stack.enter_context(monitor)
@@ -135,9 +145,7 @@ def _train(
             accelerator=accelerator,
             model=wrapped,
             optimizer=wrapped_optimizer,
-            batches=_batches(
-                recipe, data.train, accelerator, first_step=start.state.step, steps=settings.steps
-            ),
+            batches=training_batches(recipe, data, sampler),
             keeper=keeper,
             monitor=monitor,
             peers=peers,
@@ -147,7 +155,10 @@ def _train(
             settings=settings,
             facts=facts,
         )
-        return run(job, start.state)
+        state = run(job, start.state)
+    if accelerator.is_main_process:
+        report_misfits(sampler)
+    return state
 
 
 def _optimizer(recipe: TrainRecipe, model: ChineseClip) -> AdamW:
@@ -160,23 +171,6 @@ def _optimizer(recipe: TrainRecipe, model: ChineseClip) -> AdamW:
         eps=settings.eps,
         image_lr_factor=settings.image_lr_factor,
     )
-
-
-def _batches(
-    recipe: TrainRecipe, dataset: PairDataset, accelerator: Accelerator, *, first_step: int, steps: int
-) -> Iterator[PairBatch]:
-    """This process's batches; ready-made rows need no workers."""
-    sampler = GlobalBatchSampler(
-        len(dataset),
-        batch_size=recipe.data.batch_size,
-        seed=recipe.seed,
-        steps=steps,
-        first_step=first_step,
-        rank=accelerator.process_index,
-        processes=accelerator.num_processes,
-    )
-    workers = 0 if dataset.rows is not None else recipe.data.workers
-    return pair_loader(dataset, sampler, workers=workers, context_length=recipe.data.context_length)
 
 
 def _engine(recipe: TrainRecipe) -> Accelerator:
@@ -223,21 +217,6 @@ def _is_broken_link(error: RuntimeError) -> bool:
     """Whether an error came from the wires between processes: gloo's have no type of their own."""
     text = str(error).lower()
     return isinstance(error, torch.distributed.DistError) or "gloo" in text or "nccl" in text
-
-
-def _loop_settings(recipe: TrainRecipe, dataset: PairDataset, accelerator: Accelerator) -> LoopSettings:
-    global_batch_size = recipe.data.batch_size * accelerator.num_processes
-    per_epoch = steps_per_epoch(len(dataset), global_batch_size)
-    return LoopSettings(
-        steps=recipe.schedule.steps or max(1, round(recipe.schedule.epochs * per_epoch)),
-        steps_per_epoch=per_epoch,
-        warmup_steps=recipe.schedule.warmup_steps,
-        peak_learning_rate=peak_learning_rate(recipe, global_batch_size),
-        global_batch_size=global_batch_size,
-        log_every=recipe.log_every_steps,
-        validate_every=recipe.validation.every_steps,
-        save_every=recipe.saving.every_steps,
-    )
 
 
 def _model_writer(recipe: TrainRecipe) -> WriteModel:

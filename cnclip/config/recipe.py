@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cnclip.config.data import DataConfig
+
 
 @dataclass(frozen=True)
 class ImageTowerConfig:
@@ -80,38 +82,6 @@ class ModelConfig:
     text: TextTowerConfig = field(default_factory=TextTowerConfig)
     logit_scale: float = 14.285714
     activation_checkpointing: bool = False
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Pairs for training and validation.
-
-    Attributes:
-        train: store of training pairs.
-        valid: store for validation recall@K; null = none.
-        features: .npz of ready-made image features (`features` [N, width], `images` ids).
-        batch_size: pairs per process and step.
-        workers: loader processes per process.
-        context_length: most tokens of a caption, with [CLS] and [SEP].
-        captions: every_pair = each (picture, caption) once an epoch; one_per_image = each picture once an
-            epoch with one of its captions drawn at random.
-        first_caption_share: with one_per_image, how often a picture's first caption is drawn, where the
-            first is a title and the others are tags; 0 = every caption alike.
-        augment: name of an augmentation policy: none, light, strong.
-        cached_views: locked image tower only: number of augmented views whose embeddings are computed once
-            and kept; 0 runs the tower in every step; 1 with augment none is the plain picture.
-    """
-
-    train: str = ""
-    valid: str | None = None
-    features: str | None = None
-    batch_size: int = 64
-    workers: int = 2
-    context_length: int = 52
-    captions: Literal["every_pair", "one_per_image"] = "every_pair"
-    first_caption_share: float = 0.0
-    augment: str = "none"
-    cached_views: int = 0
 
 
 @dataclass(frozen=True)
