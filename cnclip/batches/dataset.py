@@ -16,9 +16,9 @@ from cnclip.batches.mixture import Address, Addresses, Mixture
 from cnclip.batches.pairing import CaptionSampling, Pairing
 from cnclip.batches.randomness import AUGMENT, VIEW, WORDING, Draws, Numbers, below, generator
 from cnclip.errors import CnclipError, StoreError
-from cnclip.images.augment import Augmented, AugmentPolicy, augment_told
+from cnclip.images.augment import AugmentPolicy, augment_told
 from cnclip.images.decode import decode_image
-from cnclip.images.transform import ImageTransform
+from cnclip.images.fast import PixelTransform
 from cnclip.stores.layout import group_number
 from cnclip.stores.reader import StoreReader
 from cnclip.text.normalize import normalize_caption
@@ -76,7 +76,7 @@ class SampleSettings:
     seed: int
     captions: CaptionSampling
     first_caption_share: float = 0.0
-    transform: ImageTransform | None = None
+    transform: PixelTransform | None = None
     policy: AugmentPolicy | None = None
     wording: CaptionPolicy | None = None
     synonyms: Synonyms | None = None
@@ -193,8 +193,10 @@ class PairDataset(Dataset["PairSample | CnclipError"]):
         settings = self.settings
         assert settings.transform is not None
         stored = self.stores[number].image(image_index)
-        found = Augmented(decode_image(stored.image, name=stored.image_id), mirrored=False)
-        if settings.policy is not None:
-            random = generator(AUGMENT, settings.seed, number, epoch, image_index)
-            found = augment_told(found.image, random, settings.policy)
+        if settings.policy is None:
+            picture = settings.transform.read(stored.image, name=stored.image_id)
+            return stored.image_id, settings.transform.to_uint8(picture), False
+        picture = decode_image(stored.image, name=stored.image_id)
+        random = generator(AUGMENT, settings.seed, number, epoch, image_index)
+        found = augment_told(picture, random, settings.policy)
         return stored.image_id, settings.transform.to_uint8(found.image), found.mirrored

@@ -27,6 +27,7 @@ from cnclip.config.data import DataConfig
 from cnclip.config.recipe import TrainRecipe
 from cnclip.errors import RecipeError, UnknownNameError
 from cnclip.images.augment import AUGMENT_POLICIES, AugmentPolicy
+from cnclip.images.fast import pixel_transform
 from cnclip.images.transform import image_transform
 from cnclip.model import ChineseClip, FeatureArchitecture
 from cnclip.stores.reader import StoreReader
@@ -87,7 +88,8 @@ def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator,
         return Data(train, mixture, evaluate, "features", image.width, 0, fingerprint)
     transform = image_transform(image.resolution)
     policy = None if policy is None else policy.for_size(image.resolution)
-    fingerprint["preprocessing"] = transform.fingerprint
+    pixels = pixel_transform(image.resolution, config.pixels)
+    fingerprint["preprocessing"] = (transform if config.cached_views else pixels).fingerprint
     batch_size, workers = recipe.validation.batch_size, max(1, config.workers)
     tower = TowerRows(model, accelerator, peers, transform, batch_size, workers)
     views = None
@@ -97,7 +99,7 @@ def open_data(recipe: TrainRecipe, model: ChineseClip, accelerator: Accelerator,
         views = [
             tower.views(each, count, seed=recipe.seed, augment=augment, policy=policy) for each in stores
         ]
-    train = PairDataset(stores, replace(settings, transform=transform, policy=policy), rows=views)
+    train = PairDataset(stores, replace(settings, transform=pixels, policy=policy), rows=views)
     width = None if views is None else int(views[0].views[0].shape[1])
     evaluate = None if valid is None else tower_evaluator(recipe, valid, tower)
     mixture = train.mixture(config.weights)

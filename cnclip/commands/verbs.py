@@ -93,15 +93,57 @@ def _train(argv: list[str]) -> int:
 
 
 def _eval_retrieval(argv: list[str]) -> int:
-    from cnclip.commands.evaluate import retrieval
+    from cnclip.commands.eval_retrieval import run_retrieval
 
-    return _call(retrieval, argv, "eval retrieval")
+    return run_retrieval(argv)
 
 
 def _eval_zeroshot(argv: list[str]) -> int:
     from cnclip.commands.eval_zeroshot import zeroshot
 
     return _call(zeroshot, argv, "eval zeroshot")
+
+
+def _eval_probe(argv: list[str]) -> int:
+    from cnclip.commands.eval_probe import probe
+
+    return _call(probe, argv, "eval probe")
+
+
+def _eval_compare(argv: list[str]) -> int:
+    from cnclip.commands.eval_compare import run_compare
+
+    return run_compare(argv)
+
+
+def _eval_leaderboard(argv: list[str]) -> int:
+    from cnclip.commands.eval_compare import leaderboard
+
+    return _call(leaderboard, argv, "eval leaderboard")
+
+
+def _eval_benchmarks(argv: list[str]) -> int:
+    from cnclip.commands.eval_reproduce import benchmarks
+
+    return _call(benchmarks, argv, "eval benchmarks")
+
+
+def _eval_reproduce(argv: list[str]) -> int:
+    from cnclip.commands.eval_reproduce import reproduce
+
+    return _call(reproduce, argv, "eval reproduce")
+
+
+def _eval_robustness(argv: list[str]) -> int:
+    from cnclip.commands.eval_robustness import run_robustness
+
+    return run_robustness(argv)
+
+
+def _eval_composition(argv: list[str]) -> int:
+    from cnclip.commands.eval_robustness import run_composition
+
+    return run_composition(argv)
 
 
 def _model_convert(argv: list[str]) -> int:
@@ -168,6 +210,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "train": ("a recipe -> a model", _train),
     "eval retrieval": ("recall@K both ways, table and page", _eval_retrieval),
     "eval zeroshot": ("classification by class names in Chinese", _eval_zeroshot),
+    "eval probe": ("zero-shot against K labelled pictures per class", _eval_probe),
+    "eval robustness": ("recall lost when captions are written differently", _eval_robustness),
+    "eval composition": ("whether a caption false by one detail is noticed", _eval_composition),
+    "eval compare": ("runs side by side, tested query by query", _eval_compare),
+    "eval leaderboard": ("all results below a folder, best first", _eval_leaderboard),
+    "eval benchmarks": ("benchmarks, and whether their data is here", _eval_benchmarks),
+    "eval reproduce": ("published numbers, and ours beside them", _eval_reproduce),
     "model convert": ("weights in and out, with a parity check", _model_convert),
     "model show": ("what a checkpoint is", _model_show),
     "model diff": ("how far training moved each layer", _model_diff),

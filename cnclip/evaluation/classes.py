@@ -6,23 +6,30 @@ Class-name file, one class per line, UTF-8:
     food-fruit<TAB>水果      with an id: belongs to the folder, or the label, `food-fruit`
 
 Ids remove the positional trap; a file has them on every line or on none. Blank lines and repeated names are
-errors, since either shifts or merges classes without a sign.
+errors, since either shifts or merges classes without a sign. Repeated names can be allowed (ImageNet's
+Chinese names have three pairs of namesakes): they stay separate classes with one and the same prompt.
 
 Template file: one sentence per line with `{}` where the name goes; a line that stands twice counts twice.
 
 Label file of a store: JSONL, `{"image_id": "...", "label": "..."}` on each line; a label is a class id or a
 class name; where the file has no ids and no name is a number, the number of its line, counted from 0, is good
-too.
+too. Pictures that show several classes: `{"image_id": "...", "labels": ["...", ...], "unsure": ["..."]}` on
+every line; what is unsure is neither shown nor not shown (VOC's difficult objects).
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from cnclip.errors import SourceError
+from cnclip.evaluation.class_metrics import Marks
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,12 @@ class ClassNames:
     path: Path
 
 
-def read_class_names(path: Path) -> ClassNames:
+def read_class_names(path: Path, *, repeats: bool = False) -> ClassNames:
     """Read a class-name file.
+
+    Args:
+        path: the file.
+        repeats: a name may stand twice; an id never.
 
     Raises:
         SourceError: empty, a blank line, ids on some lines only, or a name or id that stands twice.
@@ -61,7 +72,8 @@ def read_class_names(path: Path) -> ClassNames:
             fix="write `id<TAB>name` on every line or on none",
         )
     names = [line.split("\t")[-1].strip() for line in lines]
-    _refuse_repeats(names, path, "class name")
+    if not repeats:
+        _refuse_repeats(names, path, "class name")
     if not tabs[0]:
         return ClassNames(names=names, ids=None, path=path)
     ids = [line.split("\t")[0].strip() for line in lines]
@@ -92,27 +104,73 @@ def read_labels(path: Path, classes: ClassNames) -> dict[str, int]:
     """
     number = _class_numbers(classes)
     labels: dict[str, int] = {}
-    for line_number, line in enumerate(_lines(path, "labels"), 1):
-        where = f"{path}:{line_number}"
-        try:
-            row = json.loads(line)
-            image_id, label = str(row["image_id"]), str(row["label"])
-        except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
-            raise SourceError(
-                f"not a label: {line[:80]!r}", where=where, fix='write {"image_id": "...", "label": "..."}'
-            ) from None
-        if label not in number:
-            known = "、".join((classes.ids or classes.names)[:20])
-            raise SourceError(
-                f"label {label!r} is not in {classes.path}", where=where, fix=f"one of: {known} …"
-            )
-        if labels.setdefault(image_id, number[label]) != number[label]:
+    for where, row in _rows(path, "label"):
+        image_id = str(row["image_id"])
+        found = _number(row["label"], number, classes, where)
+        if labels.setdefault(image_id, found) != found:
             raise SourceError(f"image {image_id} has two different labels", where=where, fix="keep one")
     return labels
 
 
+def has_label_sets(path: Path) -> bool:
+    """Whether a label file gives several classes per picture, by its first line."""
+    return '"labels":' in _lines(path, "labels")[0].replace(" ", "")
+
+
+def read_label_sets(path: Path, classes: ClassNames) -> dict[str, Marks]:
+    """Read a label file of pictures that show several classes: image id -> int8 [C], see class_metrics.Marks.
+
+    Raises:
+        SourceError: as for read_labels; a class both shown and unsure; an image that stands twice.
+    """
+    number = _class_numbers(classes)
+    marks: dict[str, Marks] = {}
+    for where, row in _rows(path, "labels"):
+        image_id, unsure = str(row["image_id"]), row.get("unsure", [])
+        if not isinstance(row["labels"], list) or not isinstance(unsure, list):
+            raise SourceError(
+                "labels are not a list", where=where, fix='write "labels": ["...", "..."], "unsure": []'
+            )
+        if image_id in marks:
+            raise SourceError(f"image {image_id} stands twice", where=where, fix="put its labels on one line")
+        mark: Marks = np.zeros(len(classes.names), dtype=np.int8)
+        mark[[_number(label, number, classes, where) for label in unsure]] = -1
+        mark[[_number(label, number, classes, where) for label in row["labels"]]] = 1
+        marks[image_id] = mark
+    return marks
+
+
+def _rows(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Place and content of each line of a label file."""
+    for line_number, line in enumerate(_lines(path, "labels"), 1):
+        where = f"{path}:{line_number}"
+        try:
+            row = json.loads(line)
+            row["image_id"], row[key]
+        except (json.JSONDecodeError, KeyError, TypeError, RecursionError):
+            example = '["..."]' if key == "labels" else '"..."'
+            raise SourceError(
+                f"not a label: {line[:80]!r}",
+                where=where,
+                fix=f'write {{"image_id": "...", "{key}": {example}}}',
+            ) from None
+        yield where, row
+
+
+def _number(label: object, number: dict[str, int], classes: ClassNames, where: str) -> int:
+    if str(label) in number:
+        return number[str(label)]
+    known = "、".join((classes.ids or classes.names)[:20])
+    raise SourceError(
+        f"label {str(label)!r} is not in {classes.path}, or is a name of several classes",
+        where=where,
+        fix=f"one of: {known} …",
+    )
+
+
 def _class_numbers(classes: ClassNames) -> dict[str, int]:
-    number = {name: index for index, name in enumerate(classes.names)}
+    count = Counter(classes.names)
+    number = {name: index for index, name in enumerate(classes.names) if count[name] == 1}
     if classes.ids is not None:
         return number | {identity: index for index, identity in enumerate(classes.ids)}
     if not any(name.isdigit() for name in classes.names):

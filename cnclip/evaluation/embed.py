@@ -245,4 +245,10 @@ def _unit_rows(embeddings: Tensor | None, names: Sequence[str], kind: str) -> Ro
 def _table(ids: list[str], rows: list[Rows], kind: str) -> EmbeddingTable:
     if not rows:
         raise SourceError(f"no {kind} to embed")
-    return EmbeddingTable(ids=ids, rows=np.concatenate(rows))
+    end = sum(map(len, rows))
+    whole = np.empty((end, rows[0].shape[1]), dtype=np.float32)
+    while rows:  # a batch goes once it is copied, so that memory never holds two tables
+        part = rows.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return EmbeddingTable(ids=ids, rows=whole)

@@ -5,17 +5,20 @@ Folders sort by their number when all their names are numbers (0, 1, 2, 10), oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from cnclip.errors import SourceError
-from cnclip.evaluation.classes import ClassNames, read_labels
-from cnclip.evaluation.embed import ImageSource, NamedImage
-from cnclip.evaluation.rows import Indices
+from cnclip.evaluation.class_metrics import Marks
+from cnclip.evaluation.classes import ClassNames, has_label_sets, read_label_sets, read_labels
+from cnclip.evaluation.embed import ImageSource
+from cnclip.evaluation.rows import Indices, Rows
+from cnclip.evaluation.shared_embed import SomeImages
 from cnclip.stores.raw.files import PICTURE_SUFFIXES
 from cnclip.stores.reader import StoreReader
 
@@ -80,6 +83,11 @@ class FolderImages:
         path = self._files[index]
         return FolderImage(path.relative_to(self._root).as_posix(), path.read_bytes())
 
+    @property
+    def ids(self) -> list[str]:
+        """Names of all pictures."""
+        return [path.relative_to(self._root).as_posix() for path in self._files]
+
     def labels(self, classes: ClassNames) -> Indices:
         """Class number of each picture, int64 [image_count].
 
@@ -106,16 +114,51 @@ class LabelledImages:
 
     Attributes:
         source: the pictures.
+        ids: their names, in the source's order.
         indices: int64 [source.image_count] their numbers in the store, or in the tree.
-        labels: int64 [source.image_count] class numbers.
+        labels: int64 [source.image_count] class numbers; -1 where a picture may show several classes.
         unlabelled: pictures left out because nothing says what they show.
-        fingerprint: of the store they come from; None for files.
+        fingerprint: of the store or file they come from; None for folders.
+        marks: int8 [source.image_count, C] for pictures that may show several classes, else None.
     """
 
     source: ImageSource
+    ids: list[str]
     indices: Indices
     labels: Indices
     unlabelled: int
+    fingerprint: str | None
+    marks: Marks | None = None
+
+    @cached_property
+    def content(self) -> str:
+        """Sha256 that stands for these pictures in this order; pictures of folders are read for it."""
+        digest = hashlib.sha256()
+        if self.fingerprint is None:
+            for place in range(self.source.image_count):
+                named = self.source.image(place)
+                digest.update(f"{named.image_id} {hashlib.sha256(named.image).hexdigest()}\n".encode())
+            return digest.hexdigest()
+        if self.unlabelled == 0:
+            return self.fingerprint
+        digest.update(f"{self.fingerprint} {self.indices.tolist()}".encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Embedded pictures to classify.
+
+    Attributes:
+        ids: N names.
+        rows: float32 [N, D], unit length.
+        labels, marks, fingerprint: as in LabelledImages.
+    """
+
+    ids: list[str]
+    rows: Rows
+    labels: Indices
+    marks: Marks | None
     fingerprint: str | None
 
 
@@ -128,6 +171,7 @@ def from_class_folders(root: Path, classes: ClassNames) -> LabelledImages:
     tree = FolderImages(root)
     return LabelledImages(
         source=tree,
+        ids=tree.ids,
         indices=np.arange(tree.image_count),
         labels=tree.labels(classes),
         unlabelled=0,
@@ -146,7 +190,8 @@ def from_labelled_store(store: StoreReader, label_file: Path, classes: ClassName
     Raises:
         SourceError: a bad line, or a label for a picture that the store does not hold.
     """
-    labels = read_labels(label_file, classes)
+    marks = read_label_sets(label_file, classes) if has_label_sets(label_file) else {}
+    labels = dict.fromkeys(marks, -1) if marks else read_labels(label_file, classes)
     ids = list(store.image_ids())
     foreign = sorted(set(labels) - set(ids))
     if foreign:
@@ -156,30 +201,16 @@ def from_labelled_store(store: StoreReader, label_file: Path, classes: ClassName
             fix=f"take the label file of {store.path}, or remove those lines",
         )
     chosen = [index for index, image_id in enumerate(ids) if image_id in labels]
+    places = np.array(chosen, dtype=np.int64)
     return LabelledImages(
-        source=SelectedImages(store, chosen),
-        indices=np.array(chosen, dtype=np.int64),
+        source=SomeImages(store, places),
+        ids=[ids[index] for index in chosen],
+        indices=places,
         labels=np.array([labels[ids[index]] for index in chosen], dtype=np.int64),
         unlabelled=len(ids) - len(chosen),
         fingerprint=store.fingerprint,
+        marks=np.stack([marks[ids[index]] for index in chosen]) if marks else None,
     )
-
-
-class SelectedImages:
-    """Some pictures of a source, in a given order."""
-
-    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
-        self._source = source
-        self._indices = list(indices)
-
-    @property
-    def image_count(self) -> int:
-        """How many were selected."""
-        return len(self._indices)
-
-    def image(self, index: int) -> NamedImage:
-        """The selected picture."""
-        return self._source.image(self._indices[index])
 
 
 def _sorted_folders(names: list[str]) -> list[str]:

@@ -116,13 +116,15 @@ class _Side:
         values = similarity.ravel()[found]
         query, item = (column, row) if queries_are_columns else (row, column)
         query, item = query + queries.start, item + gallery.start
+        first = int(self._starts[queries.start])  # the pairs of these queries stand together
+        own = self._above[first : first + int(self._counts[queries].sum())]
         for place in range(int(self._counts[queries].max(initial=0))):
             if place:
                 more = self._counts[query] > place
                 query, item, values = query[more], item[more], values[more]
             pair = self._starts[query] + place
             certain = values >= self._high[pair]
-            self._above += np.bincount(pair[certain], minlength=len(self._above))
+            own += np.bincount(pair[certain] - first, minlength=len(own))
             unsure = (values >= self._low[pair]) & ~certain
             self._decide(pair[unsure], item[unsure])
 

@@ -4,14 +4,16 @@
 
     success        true; a run that fails leaves no such file and a non-zero exit code
     mean_recall    mean of both directions' mean_recall
-    text_to_image  r1, r5, r10, mean_recall, score (= mean_recall), median_rank (1 is best),
+    text_to_image  r1, r5, r10, mean_recall, score (= mean_recall), median_rank and mean_rank (1 is best),
+                   mrr, map (over all correct items of a query), ndcg10,
                    queries (the denominator), unlabelled (queries without a correct item, left out),
                    gallery (items ranked per query),
-                   chance {r1, r5, r10, mean_recall}: expected of a random order
+                   chance {r1, r5, r10, mean_recall}: expected of a random order,
+                   intervals {each number: [low, high]} of 95 % confidence, where they were asked for
     image_to_text  the same
     counts         images, texts, pairs
     run            checkpoint {name, image_tower, text_tower: sha256 of the weights},
-                   data {path, fingerprint}, preprocessing, versions, seconds
+                   data {path, fingerprint}, preprocessing, precision, versions, seconds
 
 of a classification run: success, top1, top5, mean_per_class, chance {top1, top5}, images, unlabelled,
 empty_classes, classes [{name, images, top1}], templates, run (as above).
@@ -27,6 +29,7 @@ import numpy as np
 import torch
 
 from cnclip.evaluation.retrieval import DirectionResult, RetrievalResult
+from cnclip.evaluation.statistics import Interval
 from cnclip.evaluation.zeroshot import ZeroShotResult
 from cnclip.tables import Table
 
@@ -86,13 +89,20 @@ def zeroshot_tables(result: ZeroShotResult, *, worst: int = 10) -> list[Table]:
     return [summary, Table("最难的类别 Hardest classes", header, rows)]
 
 
-def direction_json(direction: DirectionResult) -> dict[str, Any]:
+def direction_json(
+    direction: DirectionResult, intervals: Mapping[str, Interval] | None = None
+) -> dict[str, Any]:
     """One direction for `results.json`; the module's docstring lists the fields."""
+    spans = {name: [round(span.low, 4), round(span.high, 4)] for name, span in (intervals or {}).items()}
     return {
         **{f"r{k}": round(value, 4) for k, value in direction.recall.items()},
         "mean_recall": round(direction.mean_recall, 4),
         "score": round(direction.mean_recall, 4),
         "median_rank": direction.median_rank,
+        "mean_rank": round(direction.mean_rank, 4),
+        "mrr": round(direction.mrr, 4),
+        "map": round(direction.mean_average_precision, 4),
+        "ndcg10": round(direction.ndcg, 4),
         "queries": direction.queries,
         "unlabelled": direction.unlabelled,
         "gallery": direction.gallery,
@@ -100,16 +110,31 @@ def direction_json(direction: DirectionResult) -> dict[str, Any]:
             **{f"r{k}": round(value, 4) for k, value in direction.chance.items()},
             "mean_recall": round(direction.chance_mean_recall, 4),
         },
+        **({"intervals": spans} if spans else {}),
     }
 
 
-def retrieval_json(result: RetrievalResult, *, pairs: int, run: Mapping[str, Any]) -> dict[str, Any]:
-    """A retrieval run for `results.json`."""
+def retrieval_json(
+    result: RetrievalResult,
+    *,
+    pairs: int,
+    run: Mapping[str, Any],
+    intervals: Mapping[str, Mapping[str, Interval]] | None = None,
+) -> dict[str, Any]:
+    """A retrieval run for `results.json`.
+
+    Args:
+        result: of both directions.
+        pairs: correct pairs of the data.
+        run: model, data, versions, times.
+        intervals: "t2i" and "i2t" -> name of a number -> its interval.
+    """
+    spans = intervals or {}
     return {
         "success": True,
         "mean_recall": round(result.mean_recall, 4),
-        "text_to_image": direction_json(result.t2i),
-        "image_to_text": direction_json(result.i2t),
+        "text_to_image": direction_json(result.t2i, spans.get("t2i")),
+        "image_to_text": direction_json(result.i2t, spans.get("i2t")),
         "counts": {"images": result.t2i.gallery, "texts": result.i2t.gallery, "pairs": pairs},
         "run": dict(run),
     }

@@ -1,19 +1,20 @@
 """Zero-shot classification: names in sentences -> one row per class -> the nearest class of each picture.
 
 The classifier is the mean of a class's unit-length prompt embeddings, brought to unit length again (CLIP,
-section 3.1.4: prompt ensembling over embeddings). Ties count against the model, as in retrieval.
+section 3.1.4: prompt ensembling over embeddings). Ties count against the model, as in retrieval: classes that
+share a name share a row, so none of their pictures counts as recognised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cnclip.errors import SourceError
 from cnclip.evaluation.embed import embed_texts
-from cnclip.evaluation.rows import Indices, Rows, check_rows, on_grid
+from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, check_rows, on_grid
 from cnclip.model import ChineseClip
 
 
@@ -45,6 +46,9 @@ class ZeroShotResult:
         images: pictures measured.
         classes: one result per class, in file order.
         confusion: int64 [C, C]; row = true class, column = predicted class, values = pictures.
+        ranks: int64 [images], place of the true class, 1 is best; a tie puts it last among its equals.
+        predicted: int64 [images], the class of each picture; the best rival where the true class is not alone
+            at the top.
     """
 
     top1: float
@@ -53,6 +57,8 @@ class ZeroShotResult:
     images: int
     classes: list[ClassResult]
     confusion: Indices
+    ranks: Indices = field(repr=False)
+    predicted: Indices = field(repr=False)
 
     @property
     def empty_classes(self) -> int:
@@ -72,12 +78,24 @@ def build_classifier(
     batch_size: int = 256,
     progress: str | None = "prompts",
 ) -> Rows:
-    """One unit row per class, float32 [C, D].
+    """One unit row per class, float32 [C, D]; see prompt_rows and ensemble."""
+    return ensemble(prompt_rows(model, class_names, templates, batch_size=batch_size, progress=progress))
+
+
+def prompt_rows(
+    model: ChineseClip,
+    class_names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    batch_size: int = 256,
+    progress: str | None = "prompts",
+) -> Rows:
+    """The unit row of every class in every sentence, float32 [C, P, D].
 
     Args:
         model: on any device, in any mode.
         class_names: C names.
-        templates: sentences with `{}`; a sentence that stands twice counts twice.
+        templates: P sentences with `{}`; a sentence that stands twice counts twice.
         batch_size: prompts per forward pass.
         progress: label of the progress bar; None shows none.
 
@@ -88,9 +106,35 @@ def build_classifier(
         raise SourceError("a classifier needs class names and templates")
     prompts = [template.replace("{}", name) for name in class_names for template in templates]
     rows = embed_texts(model, prompts, batch_size=batch_size, progress=progress).rows
-    mean = rows.reshape(len(class_names), len(templates), -1).mean(axis=1, dtype=np.float64)
+    return rows.reshape(len(class_names), len(templates), -1)
+
+
+def ensemble(prompts: Rows, weights: Scores | None = None) -> Rows:
+    """Mean over the sentences, brought to unit length: float32 [C, D].
+
+    Args:
+        prompts: float32 [C, P, D], unit rows.
+        weights: float64 [P] that add up to 1; None weighs all the same.
+    """
+    if weights is None:
+        mean = prompts.mean(axis=1, dtype=np.float64)
+    else:
+        mean = np.einsum("cpd,p->cd", prompts, weights)
     unit: Rows = (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
     return unit
+
+
+def class_cosines(image_rows: Rows, classifier: Rows, *, block_rows: int = 4096) -> Rows:
+    """Cosine similarity of each picture and class: float32 [N, C].
+
+    Sums are exact before they are rounded, so equal classifier rows give equal columns.
+    """
+    weights = on_grid(classifier).T
+    cosines = np.empty((len(image_rows), len(classifier)), dtype=np.float32)
+    for start in range(0, len(image_rows), block_rows):
+        block = slice(start, start + block_rows)
+        cosines[block] = on_grid(image_rows[block]) @ weights / GRID**2
+    return cosines
 
 
 def classify(
@@ -135,6 +179,8 @@ def classify(
         images=len(image_rows),
         classes=classes,
         confusion=confusion,
+        ranks=ranks,
+        predicted=predicted,
     )
 
 

@@ -105,7 +105,7 @@ def test_retrieval_writes_results_that_equal_a_validation(
     assert run["data"] == {"path": str(store), "fingerprint": reader.fingerprint}
     assert run["preprocessing"] == image_transform(16).fingerprint
     assert len(run["checkpoint"]["image_tower"]) == len(run["checkpoint"]["text_tower"]) == 64
-    assert set(run["seconds"]) == {"load", "images", "texts", "ranks"}
+    assert set(run["seconds"]) == {"load", "images", "texts", "ranks", "intervals"}
     page = (output / "report.html").read_text(encoding="utf-8")
     for query in ("红色的水果", "下雨天", "会飞的动物", "最难的查询", "最好的查询"):
         assert query in page

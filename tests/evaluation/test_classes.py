@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from cnclip.errors import SourceError
-from cnclip.evaluation.classes import ClassNames, read_class_names, read_labels, read_templates
+from cnclip.evaluation.classes import (
+    ClassNames,
+    has_label_sets,
+    read_class_names,
+    read_label_sets,
+    read_labels,
+    read_templates,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +105,51 @@ def test_bad_label_lines_are_errors_with_their_line(tmp_path: Path, row: object,
     path = labels(tmp_path / "l.jsonl", [{"image_id": "a", "label": "狗"}, row])
     with pytest.raises(SourceError, match=message) as caught:
         read_labels(path, ClassNames(["猫", "狗"], None, tmp_path / "c.txt"))
+    assert str(caught.value.where).endswith("l.jsonl:2")
+
+
+def test_namesakes_are_allowed_when_asked_for_and_only_ids_or_line_numbers_tell_them_apart(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "c.txt", "导弹\n猫\n导弹\n")
+    with pytest.raises(SourceError, match=r"stands twice \(导弹: lines 1, 3\)"):
+        read_class_names(path)
+    names = read_class_names(path, repeats=True)
+    assert names.names == ["导弹", "猫", "导弹"]
+    by_line = [{"image_id": "a", "label": 2}, {"image_id": "b", "label": "猫"}]
+    assert read_labels(labels(tmp_path / "l.jsonl", by_line), names) == {"a": 2, "b": 1}
+    with pytest.raises(SourceError, match="name of several classes"):
+        read_labels(labels(tmp_path / "l.jsonl", [{"image_id": "a", "label": "导弹"}]), names)
+    with pytest.raises(SourceError, match="class id stands twice"):
+        read_class_names(write(tmp_path / "d.txt", "a\t导弹\na\t导弹\n"), repeats=True)
+
+
+def test_label_sets_say_what_is_shown_and_what_is_unsure(tmp_path: Path) -> None:
+    names = ClassNames(["猫", "狗", "鸟"], None, tmp_path / "c.txt")
+    rows = [{"image_id": "a", "labels": ["狗", "猫"]}, {"image_id": "b", "labels": [], "unsure": ["鸟"]}]
+    path = labels(tmp_path / "l.jsonl", rows)
+    assert has_label_sets(path)
+    assert {key: mark.tolist() for key, mark in read_label_sets(path, names).items()} == {
+        "a": [1, 1, 0],
+        "b": [0, 0, -1],
+    }
+    assert not has_label_sets(labels(tmp_path / "m.jsonl", [{"image_id": "a", "label": "labels"}]))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"image_id": "b", "labels": ["鱼"]}, "'鱼' is not in"),
+        ({"image_id": "b", "labels": ["猫"], "unsure": ["鱼"]}, "'鱼' is not in"),
+        ({"image_id": "b", "labels": "猫"}, "not a list"),
+        ({"image_id": "a", "labels": []}, "image a stands twice"),
+        ({"image_id": "b", "label": "猫"}, "not a label"),
+    ],
+)
+def test_bad_label_sets_are_errors_with_their_line(tmp_path: Path, row: object, message: str) -> None:
+    path = labels(tmp_path / "l.jsonl", [{"image_id": "a", "labels": ["狗"]}, row])
+    with pytest.raises(SourceError, match=message) as caught:
+        read_label_sets(path, ClassNames(["猫", "狗"], None, tmp_path / "c.txt"))
     assert str(caught.value.where).endswith("l.jsonl:2")
 
 

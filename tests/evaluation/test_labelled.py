@@ -54,6 +54,12 @@ def test_names_or_ids_that_equal_the_folders_decide_over_the_order(tmp_path: Pat
     assert from_class_folders(root, classes("cat", "dog", ids=["猫", "狗"])).labels.tolist() == [1, 0]
 
 
+def test_numbered_folders_do_not_take_lines_with_other_ids(tmp_path: Path) -> None:
+    root = tree(tmp_path, "000/a.png", "001/a.png")  # whether 000 is the cat is only a guess
+    with pytest.raises(SourceError, match="do not belong together"):
+        from_class_folders(root, classes("猫", "狗", ids=["cat", "dog"]))
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -100,3 +106,15 @@ def test_a_label_for_a_picture_that_is_not_there_is_an_error(store: StoreReader,
     path.write_text('{"image_id": "鬼", "label": "猫"}\n', encoding="utf-8")
     with pytest.raises(SourceError, match="not in the store, the first is '鬼'"):
         from_labelled_store(store, path, classes("猫"))
+
+
+def test_a_stores_label_sets_become_marks(store: StoreReader, tmp_path: Path) -> None:
+    path = tmp_path / "l.jsonl"
+    lines = ['{"image_id": "红圆.png", "labels": ["红", "圆"]}']
+    lines += ['{"image_id": "绿圆.png", "labels": ["圆"], "unsure": ["红"]}']
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = from_labelled_store(store, path, classes("红", "圆"))
+    assert found.marks is not None
+    ids = [found.source.image(index).image_id for index in range(2)]
+    assert dict(zip(ids, found.marks.tolist(), strict=True)) == {"红圆.png": [1, 1], "绿圆.png": [-1, 1]}
+    assert found.labels.tolist() == [-1, -1] and found.unlabelled == 11

@@ -45,6 +45,10 @@ def test_results_json_has_the_benchmarks_names_in_percent(result: RetrievalResul
         "mean_recall": 83.3333,
         "score": 83.3333,
         "median_rank": 1.5,
+        "mean_rank": 1.5,
+        "mrr": 75.0,
+        "map": 75.0,
+        "ndcg10": 81.5465,  # (1 + 1 / log2(3)) / 2
         "queries": 2,
         "unlabelled": 1,
         "gallery": 3,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnclip.errors import SourceError
-from cnclip.evaluation.zeroshot import build_classifier, classify
+from cnclip.evaluation.zeroshot import build_classifier, class_cosines, classify
 from cnclip.model import ChineseClip
 from cnclip.text.tokenizer import tokenize
 
@@ -85,3 +85,14 @@ def test_equals_a_plain_count_at_every_block_size(seed: int, classes: int, image
     expected = np.zeros((classes, classes), dtype=int)
     np.add.at(expected, (labels, order[:, 0]), 1)
     assert (result.confusion == expected).all()
+
+
+def test_namesakes_share_a_row_and_none_of_their_pictures_counts_as_recognised(model: ChineseClip) -> None:
+    names = ["太阳镜", "猫", "太阳镜"]
+    classifier = build_classifier(model, names, ["{}", "一张{}的图"], progress=None)
+    np.testing.assert_array_equal(classifier[0], classifier[2])
+    result = classify(classifier, classifier, np.arange(3), names)
+    assert result.ranks.tolist() == [2, 1, 2] and result.predicted.tolist() == [2, 1, 0]
+    cosines = class_cosines(classifier, classifier)
+    np.testing.assert_array_equal(cosines[:, 0], cosines[:, 2])
+    assert cosines[1, 1] == pytest.approx(1)

@@ -1,0 +1,179 @@
+"""`cnclip eval compare` and `cnclip eval leaderboard`: what was measured before, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnclip.artifacts import atomic_file, read_json, write_json
+from cnclip.config import parse_call
+from cnclip.errors import RecipeError, SourceError
+from cnclip.evaluation.leaderboard import (
+    RESULTS,
+    collect_results,
+    leaderboard_json,
+    leaderboard_tables,
+)
+from cnclip.evaluation.page import write_page
+from cnclip.evaluation.per_query import FILE_NAME, load_queries
+from cnclip.evaluation.retrieval_tables import (
+    JSON_NAMES,
+    compare_all,
+    comparison_lines,
+    latex_rows,
+    metrics_table,
+)
+from cnclip.evaluation.uncertainty import Draws
+from cnclip.tables import Table, markdown_table, text_table
+
+
+def compare(runs: list[Path], *, output: Path | None = None, bootstrap: int = 1000, seed: int = 0) -> int:
+    """Put retrieval runs side by side and say in words whether they differ, query by query.
+
+    The runs are folders that `cnclip eval retrieval --output` wrote. Runs on the same queries are tested
+    against each other: paired bootstrap, and McNemar's test for R@1; others are only shown.
+
+    Examples:
+        cnclip eval compare reports/stage1 reports/stage2
+        cnclip eval compare reports/vit-b-16 reports/mine reports/mine-bf16 --output reports/three
+
+    Args:
+        runs: folders with results.json.
+        output: folder for comparison.json, report.md, report.tex and report.html.
+        bootstrap: samples of the tests.
+        seed: of the samples.
+    """
+    if bootstrap < 1 or seed < 0:
+        raise RecipeError("--bootstrap is 1 or more, --seed 0 or more", fix="--bootstrap 1000 --seed 0")
+    folders = _labels(runs)
+    results = {label: _read_run(folder) for label, folder in folders.items()}
+    prints = {json.dumps(run["run"].get("data", {}).get("fingerprint")) for run in results.values()}
+    table = metrics_table(results, "检索对比 Retrieval compared (%)")
+    lines: list[str] = []
+    comparisons = []
+    without = [label for label, folder in folders.items() if not (folder / FILE_NAME).is_file()]
+    if len(prints) == 1 and without:
+        lines.append(f"没有逐条名次，未作检验 no {FILE_NAME}, so no test was made: {', '.join(without)}")
+    elif len(prints) == 1:
+        queries = {label: load_queries(folder / FILE_NAME) for label, folder in folders.items()}
+        comparisons = compare_all(queries, Draws(bootstrap, seed))
+        lines = comparison_lines(comparisons)
+    else:
+        lines.append(
+            f"这些结果来自 {len(prints)} 份不同的数据，数字不可相比"
+            f" measured on {len(prints)} different sets of data: not comparable, no test was made"
+        )
+    print("\n".join([text_table(table), *lines]))
+    if output is not None:
+        content = {"runs": results, "comparisons": [one.to_json() for one in comparisons], "notes": lines}
+        report = _Report("检索对比 Retrieval compared", content, [table], lines)
+        report.write(output, "report", "comparison.json")
+        _write_text(output / "report.tex", latex_rows(results))
+        print(f"report: {output / 'report.html'}")
+    return 0
+
+
+def leaderboard(folder: Path, *, output: Path | None = None) -> int:
+    """A table of every results.json below a folder: one for each set of data, best first.
+
+    Examples:
+        cnclip eval leaderboard reports
+        cnclip eval leaderboard reports --output public/leaderboard
+
+    Args:
+        folder: where results lie, at any depth.
+        output: folder for leaderboard.json, leaderboard.md and leaderboard.html; the same one where left out.
+    """
+    found = collect_results(folder)
+    tables = leaderboard_tables(found)
+    print("\n\n".join(map(text_table, tables)))
+    lines = [f"数据 data {', '.join(group.data)}: {group.fingerprint}" for group in found.groups]
+    if found.passed_over:
+        lines.append(
+            f"{len(found.passed_over)} 个文件没有可列出的结果 files without retrieval or zero-shot results:"
+            f" {', '.join(str(path) for path in found.passed_over[:5])}"
+        )
+        print(lines[-1])
+    target = folder if output is None else output
+    report = _Report("排行榜 Leaderboard", leaderboard_json(found), tables, lines)
+    report.write(target, "leaderboard", "leaderboard.json")
+    print(f"leaderboard: {target / 'leaderboard.html'}")
+    return 0
+
+
+def run_compare(argv: list[str]) -> int:
+    """`compare` with its arguments from a command line: the words that belong to no option are the runs."""
+    runs: list[str] = []
+    options: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if not word.startswith("-"):
+            runs.append(word)
+            continue
+        options.append(word)
+        if "=" not in word and word not in ("-h", "--help"):
+            options.extend(value for value in [next(words, None)] if value is not None)
+    placed = [json.dumps(runs, ensure_ascii=False)] if runs else []
+    return compare(**parse_call(compare, [*placed, *options], prog="cnclip eval compare"))
+
+
+def _labels(runs: Sequence[Path]) -> dict[str, Path]:
+    """A short name for each folder: its last part, or all of it where two end alike.
+
+    Raises:
+        RecipeError: fewer than two folders, or one twice.
+    """
+    if len(runs) < 2:
+        raise RecipeError("one run is nothing to compare", fix="cnclip eval compare RUN1 RUN2")
+    resolved = [folder.resolve() for folder in runs]
+    for place, folder in enumerate(runs):
+        if resolved[place] in resolved[:place]:
+            raise RecipeError(f"{folder} stands twice", fix="remove one")
+    short = [folder.name for folder in resolved]
+    return {
+        short[place] if short.count(short[place]) == 1 else str(folder): folder
+        for place, folder in enumerate(runs)
+    }
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
+    path = folder / RESULTS
+    if not path.is_file():
+        raise SourceError(
+            f"no {RESULTS} in {folder}",
+            where=str(folder),
+            fix="cnclip eval retrieval MODEL STORE --output FOLDER writes one",
+        )
+    value = read_json(path)
+    if not isinstance(value, dict) or not {*JSON_NAMES.values(), "run"} <= value.keys():
+        raise SourceError(
+            "not the results of a retrieval run",
+            where=str(path),
+            fix="give folders that eval retrieval wrote",
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What is said three ways: JSON, Markdown, one page."""
+
+    title: str
+    content: Mapping[str, Any]
+    tables: Sequence[Table]
+    lines: Sequence[str]
+
+    def write(self, folder: Path, name: str, json_name: str) -> None:
+        write_json(folder / json_name, self.content)
+        said = "\n".join(f"- {line}" for line in self.lines)
+        parts = [f"# {self.title}", *map(markdown_table, self.tables), said]
+        _write_text(folder / f"{name}.md", "\n\n".join(parts) + "\n")
+        write_page(folder / f"{name}.html", self.title, lines=self.lines, tables=self.tables)
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="replace")

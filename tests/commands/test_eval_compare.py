@@ -1,0 +1,139 @@
+"""`cnclip eval compare` and `cnclip eval leaderboard` on runs that were measured before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cnclip.artifacts import write_json
+from cnclip.commands.eval_compare import compare, leaderboard, run_compare
+from cnclip.errors import RecipeError, SourceError
+from cnclip.evaluation.per_query import both_directions, save_queries
+from cnclip.evaluation.report import retrieval_json
+from cnclip.evaluation.retrieval import recall_at_k
+from cnclip.evaluation.uncertainty import Draws, query_intervals
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    return (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32)
+
+
+def run(folder: Path, *, noise: float, data: str = "f1", images: int = 40) -> Path:
+    """A run of a model whose captions lie near their pictures, farther with more noise."""
+    rng = np.random.default_rng(3)
+    rows = unit(rng.normal(size=(images, 16)))
+    texts = unit(rows + noise * rng.normal(size=rows.shape))
+    positives = np.repeat(np.arange(images)[:, None], 2, axis=1)
+    result = recall_at_k(rows, texts, positives)
+    ids = [f"图{number}" for number in range(images)]
+    queries = both_directions(result, positives, image_ids=ids, text_ids=[f"句{one}" for one in ids])
+    spans = {way: query_intervals(found, [1, 5, 10], Draws(50)) for way, found in queries.items()}
+    facts = {
+        "checkpoint": {"name": f"models/{folder.name}"},
+        "data": {"path": f"stores/{data}", "fingerprint": data},
+    }
+    write_json(folder / "results.json", retrieval_json(result, pairs=images, run=facts, intervals=spans))
+    save_queries(folder / "per_query.npz", queries)
+    return folder
+
+
+def zeroshot(top1: float, name: str) -> dict[str, Any]:
+    return {
+        "success": True,
+        "top1": top1,
+        "top5": 90.0,
+        "mean_per_class": top1,
+        "images": 10,
+        "classes": [{"name": "猫"}],
+        "run": {"checkpoint": {"name": name}, "data": {"path": "图/测试", "fingerprint": None}},
+    }
+
+
+def test_two_runs_stand_side_by_side_and_the_better_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(run(tmp_path / "旧", noise=1.5)), str(run(tmp_path / "新", noise=0.3))]
+    assert run_compare([*words, "--output", str(tmp_path / "对比"), "--bootstrap", "200"]) == 0
+    shown = capsys.readouterr().out
+    assert "新 好于 is better than 旧" in shown and "McNemar" in shown
+    content = json.loads((tmp_path / "对比" / "comparison.json").read_text(encoding="utf-8"))
+    assert set(content["runs"]) == {"旧", "新"} and content["comparisons"][0]["differs"] is True
+    for name in ("report.md", "report.html"):
+        assert "新 好于" in (tmp_path / "对比" / name).read_text(encoding="utf-8")
+    assert (tmp_path / "对比" / "report.tex").read_text(encoding="utf-8").count(r"\\") == 2
+
+
+def test_runs_on_different_data_are_shown_but_not_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [run(tmp_path / "a", noise=1), run(tmp_path / "b", noise=1, data="f2")]
+    assert compare(folders) == 0
+    shown = capsys.readouterr().out
+    assert "not comparable" in shown and "McNemar" not in shown
+
+
+def test_runs_whose_ranks_are_gone_are_shown_but_not_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [run(tmp_path / "a", noise=1), run(tmp_path / "b", noise=1)]
+    (folders[1] / "per_query.npz").unlink()
+    assert compare(folders) == 0
+    assert "no per_query.npz, so no test was made: b" in capsys.readouterr().out
+
+
+def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", noise=1)
+    with pytest.raises(RecipeError, match="nothing to compare"):
+        compare([first])
+    with pytest.raises(RecipeError, match="stands twice"):
+        compare([first, tmp_path / "." / "a"])
+    with pytest.raises(SourceError, match=r"no results\.json"):
+        compare([first, tmp_path / "leer"])
+    write_json(tmp_path / "z" / "results.json", zeroshot(50, "m"))
+    with pytest.raises(SourceError, match="not the results of a retrieval run"):
+        compare([first, tmp_path / "z"])
+    fewer = run(tmp_path / "c", noise=1, images=30)
+    with pytest.raises(SourceError, match="not asked the same queries"):
+        compare([first, fewer])
+
+
+def test_a_leaderboard_has_a_table_for_each_data_best_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "x" / "schlecht", noise=2)
+    run(tmp_path / "y" / "gut", noise=0.2)
+    run(tmp_path / "anders", noise=1, data="f2")
+    write_json(tmp_path / "z1" / "results.json", zeroshot(40, "a"))
+    write_json(tmp_path / "z2" / "results.json", {"stage": {"zeroshot": zeroshot(60, "b")}})
+    (tmp_path / "kaputt").mkdir()
+    (tmp_path / "kaputt" / "results.json").write_text("{")
+    assert leaderboard(tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("models/gut") < shown.index("models/schlecht")
+    assert "kaputt/results.json" in shown
+    content = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
+    groups = {
+        (group["kind"], group["data"][0]): [entry["model"] for entry in group["entries"]]
+        for group in content["groups"]
+    }
+    assert groups == {
+        ("retrieval", "stores/f1"): ["models/gut", "models/schlecht"],
+        ("retrieval", "stores/f2"): ["models/anders"],
+        ("zeroshot", "图/测试"): ["b", "a"],
+    }
+    for name in ("leaderboard.md", "leaderboard.html"):
+        assert "models/gut" in (tmp_path / name).read_text(encoding="utf-8")
+    before = (tmp_path / "leaderboard.json").read_bytes()
+    assert leaderboard(tmp_path, output=tmp_path / "anderswo") == 0
+    assert (tmp_path / "anderswo" / "leaderboard.json").read_bytes() == before
+
+
+def test_an_empty_folder_is_no_leaderboard(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no results below"):
+        leaderboard(tmp_path)
+    with pytest.raises(SourceError, match="no such folder"):
+        leaderboard(tmp_path / "nirgends")
