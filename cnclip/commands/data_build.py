@@ -109,6 +109,11 @@ def build(
     )
     if quality is not None and max_side is None:
         raise RecipeError("--quality means nothing without --max-side", fix="--max-side 512")
+    if shares is not None and shard_of is not None:
+        raise RecipeError(
+            "one part of a source is not parted by itself: near pictures of two parts would come apart",
+            fix="join the parts with `cnclip data merge`, then `cnclip data split`",
+        )
     reading = SourceOptions(
         encoding=encoding,
         split=split,

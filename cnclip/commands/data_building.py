@@ -15,7 +15,7 @@ import PIL
 from cnclip.artifacts import atomic_file
 from cnclip.commands.data_bar import StepBar
 from cnclip.commands.data_options import part_names, shares_of
-from cnclip.commands.data_parts import split
+from cnclip.commands.data_parts import MOST_WORKERS, split
 from cnclip.commands.data_rebuild import refuse_existing
 from cnclip.commands.data_summary import built
 from cnclip.errors import CnclipError, InterruptedRun, ResourceError
@@ -101,7 +101,7 @@ def build_parts(job: BuildJob, shares: str) -> list[Path]:
     whole, rejects = staging.folder / _WORK / target.name, rejects_beside(target)
     with build_lock(target):
         staging.sweep()
-        if not whole.exists():
+        if not whole.exists() or job.options.resume == "fresh":
             refuse_existing(parts, [], job.options.overwrite)
         staging.open({**plan_of(job.source, job.options), "parted": True}, job.options.resume)
         try:
@@ -113,6 +113,7 @@ def build_parts(job: BuildJob, shares: str) -> list[Path]:
                 target,
                 shares=shares,
                 names=",".join(names),
+                workers=min(job.options.workers, MOST_WORKERS),
                 shard_size=job.shard_size,
                 overwrite=overwrite,
             )
@@ -127,6 +128,10 @@ def build_parts(job: BuildJob, shares: str) -> list[Path]:
                 shutil.copyfile(listed, temporary)
             _tell(f"rows that were left out are listed in {rejects}")
         staging.remove()
+    for count in (2, 3):
+        for old in (target.with_name(f"{target.name}-{name}") for name in part_names(count)):
+            if old not in parts and old.exists():
+                _tell(f"{old} is of an earlier call: its pictures may be in the new parts too")
     return parts
 
 

@@ -11,13 +11,13 @@ from typing import Any
 from cnclip.artifacts import atomic_file
 from cnclip.commands.data_bar import StepBar
 from cnclip.commands.data_check import TOOLS
+from cnclip.commands.data_options import part_names, shares_of
 from cnclip.commands.data_rebuild import rebuild, refuse_existing
 from cnclip.errors import RecipeError
 from cnclip.stores.accounts import BuildReport
 from cnclip.stores.derived import (
     DerivedSource,
     Likeness,
-    check_shares,
     find_repeats,
     group_lines,
     origin_of,
@@ -65,7 +65,7 @@ def split(
         shard_size: of one file of a store, such as 512MB, 4GB or 10000images.
         overwrite: replace stores that are there.
     """
-    numbers = _shares(shares)
+    numbers = shares_of(shares)
     parts = _names(names, len(numbers))
     _check_near(near)
     targets = [target_prefix.parent / f"{target_prefix.name}-{name}" for name in parts]
@@ -158,19 +158,9 @@ def dedup(
     return 0
 
 
-def _shares(text: str) -> list[float]:
-    try:
-        shares = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise RecipeError(f"--shares does not understand {text!r}", fix="--shares 0.9,0.05,0.05") from None
-    check_shares(shares)
-    return shares
-
-
 def _names(text: str | None, count: int) -> list[str]:
     if text is None:
-        known = {2: ["train", "valid"], 3: ["train", "valid", "test"]}
-        return known.get(count, [f"part{number}" for number in range(1, count + 1)])
+        return part_names(count)
     names = [name.strip() for name in text.split(",")]
     plain = all(name and not name.startswith(".") and not set(name) & set("/\\") for name in names)
     if len(names) != count or len(set(names)) < count or not plain:

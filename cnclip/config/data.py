@@ -24,8 +24,9 @@ class DataConfig:
             epoch with one of its captions drawn at random.
         first_caption_share: with one_per_image, how often a picture's first caption is drawn, where the
             first is a title and the others are tags; 0 = every caption alike.
-        distinct: what no global batch shall hold twice, so that nothing right is learned as wrong: images,
-            captions, both; none = batches as they come. Samples change places within 8 global batches.
+        distinct: what no global batch shall hold twice, so that nothing right is learned as wrong: images (of
+            one store and number: copies under other ids count as others), captions (their text), both; none =
+            batches as they come. Samples change places within 8 global batches.
         augment: name of an augmentation policy for pictures: none, light, strong, auto; or light_flip,
             strong_flip, auto_flip, which mirror half of them: left and right in their captions are exchanged,
             but nothing helps writing in the picture.

@@ -27,6 +27,7 @@ from cnclip.images.check_program import (
 )
 
 LIMIT_SECONDS = 20.0
+_PATIENCE = 3  # times as long at the second attempt: a machine may have been busy, or asleep
 _START_SECONDS = 60.0
 _ROOT = Path(__file__).resolve().parents[2]  # so that the program finds this package
 # -P: a file called like a module in the user's folder is not taken for it
@@ -64,16 +65,18 @@ class CheckProcesses:
         """The bytes to store instead of a picture's own, None to keep those.
 
         Raises:
-            ImageError: no picture, or one whose decoder crashed twice or took too long.
+            ImageError: no picture, or one whose decoder crashed or took too long, twice.
             ResourceError: no process can be started.
         """
         for attempt in (1, 2):
             process = self._borrowed()
             try:
-                kind, content = process.ask(data, self._limit_seconds)
+                kind, content = process.ask(data, self._limit_seconds * (_PATIENCE if attempt == 2 else 1))
             except TimeoutError:
                 self._end(process)
-                raise ImageError(f"decoder took over {self._limit_seconds:g} s") from None
+                if attempt == 2:
+                    raise ImageError(f"decoder took over {self._limit_seconds:g} s twice") from None
+                continue
             except _DiedError as error:
                 self._end(process)
                 if attempt == 2:

@@ -41,6 +41,8 @@ class Tally:
     Attributes:
         step: the pass over the source, or the index of ids, that is being written.
         events: rows of this step that are dealt with, good and bad.
+        met: hash of the rows of this step that are dealt with, as the source gave them, in hexadecimal: a
+            resume skips the same rows or none.
         after: the last key of an index of ids that was written, in hexadecimal.
         digest: hash of the rows so far, in hexadecimal: the store's fingerprint when all are in.
         image_rows, text_rows: what became of the rows.
@@ -52,6 +54,7 @@ class Tally:
 
     step: Step = "pictures"
     events: int = 0
+    met: str = "00" * 32
     after: str = ""
     digest: str = "00" * 32
     image_rows: RowCount = field(default_factory=RowCount)

@@ -13,6 +13,7 @@ the same whatever its size.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -24,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cnclip.errors import StoreError
+from cnclip.errors import ResourceError, StoreError
 from cnclip.stores.layout import (
     ARRAYS_CRC_NAME,
     CAPTION_GROUPS_NAME,
@@ -105,6 +106,9 @@ class CheckedArray:
             try:
                 file = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
             except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    fix = "allow more: ulimit -n 65536"
+                    raise ResourceError("too many open files", where=str(self.path), fix=fix) from None
                 raise self._damage(f"cannot be read: {os.strerror(error.errno or 0)}") from None
             weakref.finalize(self, os.close, file)
             if os.fstat(file).st_size != 8 * self.count:
@@ -235,6 +239,8 @@ class _MappedValues:
         with open(path, "w+b" if create else "rb") as file:
             if create:
                 file.truncate(8 * count)
+                if count and hasattr(os, "posix_fallocate"):  # a full disk is told here
+                    os.posix_fallocate(file.fileno(), 0, 8 * count)
             if count:
                 access = mmap.ACCESS_WRITE if create else mmap.ACCESS_READ
                 self._mapped = mmap.mmap(file.fileno(), 8 * count, access=access)

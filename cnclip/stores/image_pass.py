@@ -51,26 +51,25 @@ class ImagePass:
 
     def run(self, source: Source, tick: Tick) -> None:
         """Write all pictures but those that were dealt with before a resume, which are not even read."""
-        to_skip = self._sinks.tally.events
-        met = 0
+        skipping = self._sinks.skipping()
 
-        def is_new() -> bool:
-            nonlocal met
-            met += 1
-            if met <= to_skip:
-                tick("pictures", met)
-            return met > to_skip
+        def is_new(row: BadRow | RawImage) -> bool:
+            if skipping.has(_line(row)):
+                tick("pictures", skipping.met)
+                return False
+            return True
 
         def report(bad: BadRow) -> None:
-            if is_new():
+            if is_new(bad):
                 self._offer(bad, tick)
 
         pool = ThreadPoolExecutor(self._workers)
         try:
             for raw in source.images(report):
-                if is_new():
+                if is_new(raw):
                     repeats = self._repeats(raw)
                     self._offer(_Looked(raw, repeats=True) if repeats else pool.submit(self._look, raw), tick)
+            skipping.end(str(source.root))
             while self._queue:
                 self._consume(tick)
         finally:
@@ -90,7 +89,7 @@ class ImagePass:
             self._reject(event)
         else:
             self._take(event)
-        self._sinks.events_done()
+        self._sinks.row_done(_line(event if isinstance(event, BadRow) else event.raw))
         tick("pictures", self._rows.rows_in)
 
     def _repeats(self, raw: RawImage) -> bool:
@@ -154,3 +153,10 @@ class ImagePass:
         self._sinks.log.add("image", bad)
         if bad.id and self._sinks.seen.get(IMAGE_ID, bad.id) is None:
             self._sinks.seen.put(IMAGE_ID, bad.id, Seen(REJECTED, b"", bad.where, origin, bad.reason))
+
+
+def _line(row: BadRow | RawImage) -> list[str]:
+    """A row as the source gave it: what a resume compares."""
+    return (
+        [row.where, row.id, row.reason] if isinstance(row, BadRow) else [row.where, row.image_id, row.origin]
+    )

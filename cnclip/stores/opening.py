@@ -29,9 +29,9 @@ def open_header(path: Path) -> StoreHeader:
     """
     if not (path / HEADER_NAME).exists() and _is_unfinished(path):
         raise StoreError(
-            "the build of this store was stopped",
+            "this store is not finished: the command that makes it is running, or was stopped",
             where=str(path),
-            fix="run the same `cnclip data build` command again to finish it",
+            fix="wait for it, or run the same command again: it goes on where it stopped",
         )
     if not path.is_dir():
         raise StoreError(f"no such store: {path}", where=str(path), fix="cnclip data build SOURCE STORE")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnclip.errors import RefusedError
 from cnclip.stores.accounts import RejectLog, Step, Tally
 from cnclip.stores.layout import (
     CAPTION_GROUPS_NAME,
@@ -24,7 +25,7 @@ from cnclip.stores.layout import (
 )
 from cnclip.stores.seen import SeenIds
 from cnclip.stores.shards import ShardedWriter
-from cnclip.stores.staging import cut_off
+from cnclip.stores.staging import FRESH, cut_off
 
 Tick = Callable[[str, int], None]
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -54,7 +55,16 @@ class Sinks:
 
     def hash_row(self, values: list[str]) -> None:
         """Let a row into the fingerprint: each digest is of the one before it and of the row."""
-        self.tally.digest = sha256(bytes.fromhex(self.tally.digest) + row_line(values)).hexdigest()
+        self.tally.digest = chained(self.tally.digest, values)
+
+    def skipping(self) -> Skipping:
+        """What was dealt with before a resume, for a pass to pass over."""
+        return Skipping(self.tally.events, self.tally.met)
+
+    def row_done(self, row: list[str]) -> None:
+        """A row of the source, as it gave it, is dealt with."""
+        self.tally.met = chained(self.tally.met, row)
+        self.events_done()
 
     def events_done(self, count: int = 1) -> None:
         """Rows of this step are dealt with; take notes if it is time."""
@@ -66,6 +76,7 @@ class Sinks:
     def next_step(self, step: Step) -> None:
         """A pass is over."""
         self.tally.step, self.tally.events, self.tally.after = step, 0, ""
+        self.tally.met = Tally.met
 
     def take_notes(self) -> None:
         """Make all that was written hold; the notes come last, in one transaction with the ids."""
@@ -102,6 +113,51 @@ class Sinks:
         for file in (self.log, self.pairs):
             with suppress(OSError):  # a full disk has been told already
                 file.close()
+
+
+class Skipping:
+    """Passes over the rows that were dealt with before a resume, and sees that they are the same ones.
+
+    Args:
+        count: of those rows.
+        digest: their hash.
+    """
+
+    def __init__(self, count: int, digest: str) -> None:
+        self._left, self._wanted, self._digest = count, digest, Tally.met
+        self.met = 0
+
+    def has(self, row: list[str]) -> bool:
+        """Whether the next row, as the source gives it, is one of them.
+
+        Raises:
+            RefusedError: they were others.
+        """
+        if self.met == self._left:
+            return False
+        self.met += 1
+        self._digest = chained(self._digest, row)
+        if self.met == self._left:
+            self._compare()
+        return True
+
+    def end(self, where: str) -> None:
+        """The source has no more rows.
+
+        Raises:
+            RefusedError: it had more.
+        """
+        if self.met < self._left:
+            self._wanted = where  # no hash is like it
+            self._compare()
+
+    def _compare(self) -> None:
+        if self._digest != self._wanted:
+            raise RefusedError(
+                "the unfinished build began with other rows: the source, or how it is read, has changed",
+                where=f"the first {self._left} rows",
+                fix=FRESH,
+            )
 
 
 class PairFiles:
@@ -171,6 +227,11 @@ class PairFiles:
             del buffer[:]
 
 
+def chained(digest: str, values: list[str]) -> str:
+    """The hash of a row and of what was before it, in hexadecimal."""
+    return sha256(bytes.fromhex(digest) + row_line(values)).hexdigest()
+
+
 def row_line(values: list[str]) -> bytes:
     """A row of strings as bytes that no other row has."""
-    return _encode(values).encode() + b"\n"
+    return _encode(values).encode("utf-8", "surrogatepass") + b"\n"

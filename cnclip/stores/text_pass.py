@@ -30,24 +30,23 @@ class TextPass:
 
     def run(self, source: Source, tick: Tick) -> None:
         """Write all captions but those that were dealt with before a resume."""
-        to_skip = self._tally.events
-        met = 0
+        skipping = self._sinks.skipping()
 
         def deal_with(row: RawText | BadRow) -> None:
-            nonlocal met
-            met += 1
-            if met <= to_skip:
-                tick("captions", met)
+            line = _line(row)
+            if skipping.has(line):
+                tick("captions", skipping.met)
                 return
             if isinstance(row, BadRow):
                 self._reject(row)
             else:
                 self._take(row)
-            self._sinks.events_done()
+            self._sinks.row_done(line)
             tick("captions", self._rows.rows_in)
 
         for raw in source.texts(deal_with):
             deal_with(raw)
+        skipping.end(str(source.root))
 
     def _take(self, raw: RawText) -> None:
         content = hashlib.sha256(row_line([raw.caption, *raw.image_ids])).digest()[:16]
@@ -130,3 +129,10 @@ class TextPass:
     def _reject(self, bad: BadRow) -> None:
         self._rows.rejected += 1
         self._sinks.log.add("text", bad)
+
+
+def _line(row: BadRow | RawText) -> list[str]:
+    """A row as the source gave it: what a resume compares."""
+    if isinstance(row, BadRow):
+        return [row.where, row.id, row.reason]
+    return [row.where, row.text_id, row.caption, *row.image_ids]

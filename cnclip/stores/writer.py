@@ -85,7 +85,7 @@ def build_store(
                     )
                 build.judge(source, rejects)
             except CnclipError as error:
-                if not isinstance(error, ResourceError | InterruptedRun):
+                if not isinstance(error, ResourceError | InterruptedRun | RefusedError):
                     build.discard()
                     staging.remove()
                 raise

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from cnclip.errors import ImageError, InterruptedRun, RefusedError, SourceError, StoreError
-from cnclip.stores.raw import read_source
+from cnclip.stores.raw import SourceOptions, read_source
+from cnclip.stores.raw.table import TableColumns
 from cnclip.stores.reader import StoreReader
 from cnclip.stores.writer import BuildOptions, build_store
 
@@ -186,7 +187,8 @@ def test_a_build_killed_while_it_takes_its_name_is_finished(messy: Path, tmp_pat
 
 BUILD = """
 import sys
-from cnclip.stores.raw import read_source
+from cnclip.stores.raw import SourceOptions, read_source
+from cnclip.stores.raw.table import TableColumns
 from cnclip.stores.writer import BuildOptions, build_store
 print("go", flush=True)
 options = BuildOptions(shard_images=150, note_events=20, workers=int(sys.argv[3]))
@@ -237,3 +239,52 @@ def test_the_notes_are_plain_json(messy: Path, tmp_path: Path) -> None:
     plan = json.loads((tmp_path / "s.incomplete" / "build.json").read_text(encoding="utf-8"))
     assert plan["source"] == {"kind": "cn_clip", "files": ["train_imgs.tsv", "train_texts.jsonl"]}
     assert plan["options"]["note_events"] == 5
+
+
+def table_with_two_captions(folder: Path, raw: Any) -> Path:
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number}.png").write_bytes(raw.draw(number))
+    rows = [{"image": f"{n}.png", "标题": f"第{n}个标题", "备注": f"第{n}条备注"} for n in range(40)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "rows.jsonl").write_text(lines, encoding="utf-8")
+    return folder / "rows.jsonl"
+
+
+def test_captions_of_another_column_are_not_mixed_into_a_build(tmp_path: Path, raw: Any) -> None:
+    path, target = table_with_two_captions(tmp_path / "t", raw), tmp_path / "s"
+    titles, notes = (
+        read_source(path, options=SourceOptions(columns=TableColumns(caption=name)))
+        for name in ("标题", "备注")
+    )
+    left = iter(range(64))
+    with pytest.raises(InterruptedRun):
+        build_store(titles, target, options=OFTEN, should_stop=lambda: next(left, None) is None)
+    with pytest.raises(RefusedError, match="began with other rows") as caught:
+        build_store(notes, target, options=OFTEN)
+    assert "--resume fresh" in str(caught.value.fix) and (tmp_path / "s.incomplete").is_dir()
+    build_store(titles, target, options=OFTEN)
+    with StoreReader(target) as reader:
+        assert list(reader.captions()) == [f"第{n}个标题" for n in range(40)]
+
+
+@pytest.mark.parametrize("change", ["a picture goes", "a picture comes", "the last ones go"])
+def test_a_folder_that_changed_meanwhile_is_told(tmp_path: Path, raw: Any, change: str) -> None:
+    folder, target = tmp_path / "图", tmp_path / "s"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number:03}.png").write_bytes(raw.draw(number))
+        (folder / f"{number:03}.txt").write_text(f"第{number}张", encoding="utf-8")
+    left = iter(range(24))
+    with pytest.raises(InterruptedRun):
+        build_store(read_source(folder), target, options=OFTEN, should_stop=lambda: next(left, None) is None)
+    if change == "a picture comes":
+        (folder / "000b.png").write_bytes(raw.draw(77))
+    else:
+        for number in [3] if change == "a picture goes" else range(5, 30):
+            (folder / f"{number:03}.png").unlink()
+    with pytest.raises(RefusedError, match="began with other rows"):
+        build_store(read_source(folder), target, options=OFTEN)
+    build_store(read_source(folder), target, options=replace(OFTEN, resume="fresh"))
+    with StoreReader(target) as reader:
+        assert sorted(reader.image_ids()) == sorted(file.name for file in folder.glob("*.png"))

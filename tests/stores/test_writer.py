@@ -310,7 +310,7 @@ def test_a_request_to_stop_ends_the_build_with_nothing_under_its_name(animals: P
             )
         assert caught.value.exit_code == 75
         assert [path.name for path in target.parent.iterdir()] == ["s.incomplete"]
-        with pytest.raises(StoreError, match="the build of this store was stopped"):
+        with pytest.raises(StoreError, match="this store is not finished"):
             StoreReader(target)
         assert len(steps) == stop_after + 1
 

@@ -9,6 +9,7 @@ from heapq import merge
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -131,10 +132,12 @@ def _write_arrays(folder: Path, readers: Sequence[StoreReader]) -> ArraySeal:
         PAIR_IMAGES_NAME: (
             piece + images[place]
             for place, reader in enumerate(readers)
-            for piece in _cut(reader.pair_images)
+            for piece in _pairs(reader, "pair_images")
         ),
         PAIR_TEXTS_NAME: (
-            piece + texts[place] for place, reader in enumerate(readers) for piece in _cut(reader.pair_texts)
+            piece + texts[place]
+            for place, reader in enumerate(readers)
+            for piece in _pairs(reader, "pair_texts")
         ),
         CAPTION_GROUPS_NAME: chain.from_iterable(_groups(reader) for reader in readers),
     }
@@ -146,13 +149,18 @@ def _write_arrays(folder: Path, readers: Sequence[StoreReader]) -> ArraySeal:
     return seal_arrays(folder, images=int(images[-1]), texts=int(texts[-1]), pairs=pairs)
 
 
-def _cut(values: Values) -> Iterator[Values]:
-    return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
+def _pairs(reader: StoreReader, name: Literal["pair_images", "pair_texts"]) -> Iterator[Values]:
+    """By a reader of its own, whose files are closed behind it: there may be thousands of parts."""
+    with StoreReader(reader.path) as own:
+        values: Values = getattr(own, name)
+        yield from (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))
 
 
 def _groups(reader: StoreReader) -> Iterator[Values]:
     count = reader.text_count
-    return (reader.caption_groups(start, min(start + _PIECE, count)) for start in range(0, count, _PIECE))
+    with StoreReader(reader.path) as own:
+        for start in range(0, count, _PIECE):
+            yield own.caption_groups(start, min(start + _PIECE, count))
 
 
 def _header(readers: Sequence[StoreReader], target: Path, seal: ArraySeal) -> StoreHeader:

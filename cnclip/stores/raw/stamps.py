@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnclip.errors import SourceError
 from cnclip.stores.raw.remote import stamps_of_files
 from cnclip.stores.raw.rows import Source
 
@@ -15,9 +16,16 @@ def stamps_of(source: Source) -> list[Stamp]:
     them with those of its first run.
 
     Raises:
-        SourceError: a remote file is gone.
+        SourceError: a file is gone.
         ResourceError: it is out of reach, or no permission.
     """
-    found = [(file.name, file.stat()) for file in source.inputs]
-    local: list[Stamp] = [[name, facts.st_size, facts.st_mtime_ns] for name, facts in found]
+    local: list[Stamp] = []
+    for file in source.inputs:
+        try:
+            facts = file.stat()
+        except OSError as error:
+            raise SourceError(
+                f"a file of the source is gone: {error.strerror}", where=str(file), fix="put it back"
+            ) from None
+        local.append([file.name, facts.st_size, facts.st_mtime_ns])
     return local + stamps_of_files(getattr(source, "remote", ()))
