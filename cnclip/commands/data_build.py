@@ -137,7 +137,10 @@ def build(
     )
     if kind == "auto":
         print(f"{source}: {detect(source).why}", file=sys.stderr)
-    job = BuildJob(read_source(source, kind, options=reading), store, options, shard_size)
+    opened = read_source(source, kind, options=reading)
+    if why := getattr(opened, "encoding_why", ""):
+        print(f"encoding: {why}", file=sys.stderr)
+    job = BuildJob(opened, store, options, shard_size)
     if shares is not None:
         stores = build_parts(job, shares)
     else:

@@ -142,10 +142,12 @@ def _labels(runs: Sequence[Path]) -> dict[str, Path]:
 def _read_run(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
     if not path.is_file():
+        inside = [str(run.parent) for run in sorted(folder.glob(f"*/{RESULTS}"))]
+        fix = "cnclip eval retrieval MODEL STORE --output FOLDER writes one"
         raise SourceError(
             f"no {RESULTS} in {folder}",
             where=str(folder),
-            fix="cnclip eval retrieval MODEL STORE --output FOLDER writes one",
+            fix=f"give the runs inside: {' '.join(inside)}" if inside else fix,
         )
     value = read_json(path)
     if not isinstance(value, dict) or not {*JSON_NAMES.values(), "run"} <= value.keys():

@@ -19,6 +19,7 @@ from cnclip.evaluation.classes import ClassNames, has_label_sets, read_label_set
 from cnclip.evaluation.embed import ImageSource
 from cnclip.evaluation.rows import Indices, Rows
 from cnclip.evaluation.shared_embed import SomeImages
+from cnclip.stores.layout import HEADER_NAME
 from cnclip.stores.raw.files import PICTURE_SUFFIXES
 from cnclip.stores.reader import StoreReader
 
@@ -168,6 +169,10 @@ def from_class_folders(root: Path, classes: ClassNames) -> LabelledImages:
     Raises:
         SourceError: no such tree, or its folders and the class names do not belong together.
     """
+    if (root / HEADER_NAME).is_file():
+        raise SourceError(
+            "a store says nothing of classes by itself", where=str(root), fix="--labels FILE.jsonl"
+        )
     tree = FolderImages(root)
     return LabelledImages(
         source=tree,

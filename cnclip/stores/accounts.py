@@ -18,7 +18,8 @@ RowKind = Literal["image", "text", "link"]
 OnBad = Literal["auto", "fail", "skip"]
 Step = Literal["pictures", "picture ids", "captions", "caption ids", "end"]
 SHOWN_ROWS = 20
-SMALL_SOURCE_ROWS = 1000
+SMALL_SOURCE_ROWS = 1000  # of pictures and captions together
+_MOSTLY_BAD = 0.5  # share from which on leaving rows out is no advice
 
 
 @dataclass
@@ -214,7 +215,10 @@ class BadRowPolicy:
         what += "" if fails else f" (a share of {share:.4f}, allowed {self.max_bad_share:g})"
         allowed = f" --max-bad-share {_rounded_up(share)}" if too_many else ""
         way_out = f"leave them out with --on-bad skip{allowed}" if fails else f"allow{allowed}"
-        return f"{what}\n{log.summary()}", f"mend the rows listed in {rejects}, or {way_out}"
+        fix = f"mend the rows listed in {rejects}, or {way_out}"
+        if share > _MOSTLY_BAD:
+            fix = f"most rows are bad: is a path or an option wrong? All of them are listed in {rejects}"
+        return f"{what}\n{log.summary()}", fix
 
 
 def _rounded_up(share: float) -> str:

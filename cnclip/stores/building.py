@@ -115,6 +115,13 @@ class Build:
             with atomic_file(rejects) as temporary:
                 shutil.copyfile(log.path, temporary)
             raise SourceError(objection[0], where=str(source.root), fix=objection[1])
+        if getattr(source, "wants_captions", False) and not tally.texts:
+            raise SourceError(
+                "no picture has a caption: there is no .txt or .json of its name",
+                where=str(source.root),
+                fix="give the table itself if one has the captions, write labels.txt for folders of classes,"
+                " or keep pictures without captions with --kind folder",
+            )
         if not tally.image_rows.written:
             raise SourceError(
                 "the source has no pictures", where=str(source.root), fix="check path and filters"

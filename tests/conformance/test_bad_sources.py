@@ -146,7 +146,7 @@ FAULTS: dict[str, tuple[Write, str, str, int]] = {
     "csv: only a BOM": (table("t.csv", b"\xef\xbb\xbf"), "t.csv:1", "the table is empty", 3),
     "csv: a cell too few": (table("t.csv", GOOD_ROW + "猫.png\n"), "t.csv:3", "columns: found 1", 3),
     "csv: a cell too many": (table("t.csv", GOOD_ROW + "猫.png,a,b\n"), "t.csv:3", "columns: found 3", 3),
-    "csv: a quote left open": (table("t.csv", GOOD_ROW + '猫.png,"a\nb\n'), "t.csv:4", "not CSV", 3),
+    "csv: a quote left open": (table("t.csv", GOOD_ROW + '猫.png,"a\nb\n'), "t.csv:3", "not CSV", 3),
     "csv: text behind a quote": (table("t.csv", GOOD_ROW + '猫.png,"a"b\n'), "t.csv:3", "not CSV", 3),
     "csv: NUL": (table("t.csv", GOOD_ROW + "猫.png,a\x00\n"), "t.csv:3", "", 3),
     "csv: picture missing": (table("t.csv", GOOD_ROW + "狗.png,狗\n"), "t.csv:3", "no such picture file", 3),

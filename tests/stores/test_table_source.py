@@ -43,6 +43,27 @@ def test_csv_with_quotes_line_ends_in_cells_and_bom(folder: Path, raw: Any) -> N
     assert bad == []
 
 
+@pytest.mark.parametrize("end", ['显示器19"大屏', '显示器19"', "显示器", '"显示器"'])
+def test_an_unclosed_quote_costs_its_own_line_only(folder: Path, raw: Any, end: str) -> None:
+    rows = [f"图/猫.png,第{number}句" for number in range(300)]
+    rows[100] = '图/猫.png,"没闭合的引号'
+    rows[200] = f"图/猫.png,{end}"
+    file = folder / "a.csv"
+    file.write_text("\n".join(["image,caption", *rows]), encoding="utf-8")
+    _, texts, bad = raw.read_all(read_source(file))
+    assert {row.where for row in bad} == {"a.csv:102"}
+    assert len(texts) == 299 and texts[-1].caption == "第299句"
+
+
+def test_a_quote_that_swallows_a_few_rows_and_closes_is_seen(folder: Path, raw: Any) -> None:
+    rows = [f"图/猫.png,第{number}句" for number in range(20)]
+    rows[5], rows[9] = '图/猫.png,"没闭合', '图/猫.png,显示器19"'
+    file = folder / "a.csv"
+    file.write_text("\n".join(["image,caption", *rows]), encoding="utf-8")
+    _, texts, bad = raw.read_all(read_source(file))
+    assert {row.where for row in bad} == {"a.csv:7"} and len(texts) == 19
+
+
 def test_tsv_takes_quotes_as_they_are(folder: Path, raw: Any) -> None:
     file = folder / "a.tsv"
     file.write_text('path\ttitle\n图/猫.png\t"没有结束的引号\n图/狗.png\t狗\n', encoding="utf-8")

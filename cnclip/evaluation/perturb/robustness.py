@@ -83,7 +83,7 @@ class KindResult:
         if self.change is None or self.pictures < FEWEST:
             return "too few"
         mean = self.change["mean_recall"]
-        return "worse" if mean.high < 0 else "better" if mean.low > 0 else "unsure"
+        return "worse" if round(mean.high, 1) < 0 else "better" if round(mean.low, 1) > 0 else "unsure"
 
 
 @dataclass(frozen=True)

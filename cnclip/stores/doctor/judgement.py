@@ -20,10 +20,10 @@ def judge(
     stores: Sequence[StoreCheckup], leaks: Sequence[Leak], options: CheckupOptions
 ) -> Iterator[Finding]:
     """All findings: of each store, then of each two."""
-    for store in stores:
+    for place, store in enumerate(stores):
         yield from _pictures(store, options)
         yield from _captions(store, options)
-        yield from _negatives(store, options)
+        yield from _negatives(store, options, is_trained_on=place == 0)
     for leak in leaks:
         yield from _leaks(leak, stores, options)
 
@@ -177,7 +177,8 @@ def _style(store: StoreCheckup) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _negatives(store: StoreCheckup, options: CheckupOptions) -> Iterator[Finding]:
+def _negatives(store: StoreCheckup, options: CheckupOptions, *, is_trained_on: bool) -> Iterator[Finding]:
+    """False negatives of a batch; the first store is the one to train on, the others are only told of."""
     found, where = store.negatives, store.name
     if found is None:
         yield Finding(
@@ -189,8 +190,13 @@ def _negatives(store: StoreCheckup, options: CheckupOptions) -> Iterator[Finding
     size = found.wanted.batch_size
     masked = next(outlook for outlook in found.masked if outlook.batch_size == size)
     judged = masked if options.duplicates == "mask" else found.wanted
+    grade = grade_of(judged.per_row, options.limits.false_negatives)
+    if grade == "error" and size < options.batch_size and masked.rows_share <= FEW_ROWS:
+        grade = "warning"  # a store smaller than a batch: everything meets, and the mask cures it
+    if grade is not None and not is_trained_on:
+        grade = "note"
     yield from _finding(
-        grade_of(judged.per_row, options.limits.false_negatives), "false-negatives", where,
+        grade, "false-negatives", where,
         ("批内假负样本 false negatives in a batch", _advice(found, masked.rows_share)),
         f"B = {size}: {judged.rows_share:.2%} 的行 of the rows, 每行 {judged.per_row:.2f} 个 per row",
     )  # fmt: skip
@@ -202,8 +208,9 @@ def _advice(found: Negatives, masked_share: float) -> str:
         return "很少，不必处理 So few that nothing needs to be done"
     if masked_share <= FEW_ROWS:
         return (
-            f"用 loss.duplicates=mask 训练，只剩 {masked_share:.2%} 的行 "
-            f"Train with loss.duplicates=mask: it leaves {masked_share:.2%} of the rows"
+            f"用 loss.duplicates=mask 训练，只剩 {masked_share:.2%} 的行；或用 data.distinct=both、"
+            "data.captions=one_per_image Train with loss.duplicates=mask: it leaves "
+            f"{masked_share:.2%} of the rows; or with data.distinct=both or data.captions=one_per_image"
         )
     advice = (
         f"用 loss.duplicates=mask 后仍有 {masked_share:.2%}：先去重，或换用多正例损失、分组批次 Train with "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import unicodedata
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from cnclip.stores.raw.rows import BadRow, Report
 
 Separator = Literal["auto", ",", "\t", ";"]
 _EXCEL_FIRST_LINE = "sep="
+_UNCLOSED = "not CSV: a quote is opened here and not closed"
+_MOST_LINES = 64  # of one record
 
 
 class CsvRows:
@@ -46,25 +49,64 @@ class CsvRows:
         self.header = self._read_header()
 
     def rows(self, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
-        """(line on which the row ends, field -> cell); rows of another length are reported."""
-        lines = _Numbered(self._lines(report))
-        reader = csv.reader(lines, **self._dialect)
+        """(line on which the row ends, field -> cell); rows of another length are reported.
+
+        A quote that is never closed costs its own line, not those behind it.
+        """
         is_header = True
-        while True:
+        for first, last, record in self._records(report):
             try:
-                cells = next(reader)
-            except StopIteration:
-                return
+                cells = next(csv.reader(record, **self._dialect))
             except csv.Error as error:
-                report(BadRow(self._file.where(lines.number), "", f"not CSV: {error}"))
+                report(BadRow(self._file.where(first), "", f"not CSV: {error}"))
                 continue
             if is_header:
                 is_header = False
             elif len(cells) == len(self.header):
-                yield lines.number, dict(zip(self.header, cells, strict=True))
+                yield last, dict(zip(self.header, cells, strict=True))
             else:
                 reason = f"columns: found {len(cells)}, the header has {len(self.header)}"
-                report(BadRow(self._file.where(lines.number), "", reason))
+                report(BadRow(self._file.where(last), "", reason))
+
+    def _records(self, report: Report) -> Iterator[tuple[int, int, list[str]]]:
+        """(first line, last line, the lines) of each record; a cell in quotes may hold line ends."""
+        lines, waiting = self._lines(report), deque[tuple[int, str]]()
+        while True:
+            head = waiting.popleft() if waiting else next(lines, None)
+            if head is None:
+                return
+            taken = [head]
+            while (state := self._state([line for _, line in taken])) == "open":
+                more = waiting.popleft() if waiting else next(lines, None)
+                if more is None or len(taken) == _MOST_LINES:
+                    waiting.extendleft(reversed([*taken[1:], *([] if more is None else [more])]))
+                    break
+                taken.append(more)
+            if state == "open" or (len(taken) > 1 and (state == "broken" or self._swallows(taken))):
+                if state != "open":
+                    waiting.extendleft(reversed(taken[1:]))
+                report(BadRow(self._file.where(head[0]), "", _UNCLOSED))
+                continue
+            yield head[0], taken[-1][0], [f"{line}\n" for _, line in taken]
+
+    def _state(self, lines: list[str]) -> Literal["whole", "open", "broken"]:
+        if self._dialect["quoting"] == csv.QUOTE_NONE or '"' not in lines[0]:
+            return "whole"
+        try:
+            next(csv.reader([f"{line}\n" for line in lines], **self._dialect))
+        except csv.Error as error:
+            return "open" if "unexpected end" in str(error) else "broken"
+        return "whole"
+
+    def _swallows(self, taken: list[tuple[int, str]]) -> bool:
+        """Whether all lines inside a quoted cell look like rows of the table: the quote was a slip."""
+        inner = [line for _, line in taken[1:-1]]
+        separators = len(self.header) - 1
+        return (
+            len(inner) > 1
+            and separators > 0
+            and all(line.count(self.separator) == separators for line in inner)
+        )
 
     def _lines(self, report: Report) -> Iterator[tuple[int, str]]:
         lines = self._file.lines(report)

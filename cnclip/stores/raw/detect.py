@@ -67,7 +67,8 @@ def detect(place: Path | str) -> Detected:
             f"not a known source: {path.name} {_start_of(path)}",
             where=str(path),
             fix=f"give a folder, a table ({', '.join(TABLE_SUFFIXES[:3])}), COCO's JSON, caption lines"
-            " (name.jpg#0 …), *.tar, *.parquet or cn_clip's files; unpack other archives",
+            " (name.jpg#0 …), *.tar, *.parquet or cn_clip's files; unpack other archives, save Excel's"
+            " .xlsx as CSV UTF-8",
         )
     return found
 

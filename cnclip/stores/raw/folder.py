@@ -35,16 +35,22 @@ class FolderSource:
     bad row. Hidden files, and files that are neither, are passed over. Symbolic links are followed to files
     inside the folder only.
 
+    Args:
+        path: the folder.
+        encoding: of the caption files.
+        wants_captions: a store without a single caption would be a mistake.
+
     Raises:
         SourceError: not a folder.
     """
 
-    def __init__(self, path: Path, *, encoding: Encoding = "utf-8") -> None:
+    def __init__(self, path: Path, *, encoding: Encoding = "utf-8", wants_captions: bool = False) -> None:
         if not path.is_dir():
             raise SourceError(f"not a folder: {path}", where=str(path), fix="check the path")
         self.root = path.resolve()
         self.inputs: tuple[Path, ...] = ()
         self.facts = {"kind": "folder", "name": self.root.name}
+        self.wants_captions = wants_captions
         self._encoding: Encoding = "utf-8" if encoding == "auto" else encoding
 
     @property

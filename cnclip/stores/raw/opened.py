@@ -40,6 +40,8 @@ def read_source(
     found = detect(path).kind if kind == "auto" else kind
     options.check(found, path)
     source = _open(path, found, options)
+    if kind == "auto" and isinstance(source, FolderSource):
+        source.wants_captions = True
     if options.part is None or "part" in source.facts:
         return source
     return PartSource(source, options.part)
