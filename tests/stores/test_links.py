@@ -49,7 +49,7 @@ def test_a_store_of_the_first_format_still_reads(
     tmp_path: Path, animal_store: Path, raw: Any, open_store: Any
 ) -> None:
     with tarfile.open(Path(__file__).with_name("format_1_store.tar.xz")) as archive:
-        archive.extractall(tmp_path / "alt", filter="data")
+        archive.extractall(tmp_path / "alt")
     old, new = open_store(tmp_path / "alt" / "store"), open_store(animal_store)
     assert old.header.arrays is None
     assert [old.image(index) for index in range(4)] == [new.image(index) for index in range(4)]
@@ -114,5 +114,5 @@ def test_opening_reads_no_array(animal_store: Path, open_store: Any) -> None:
 def test_an_unfinished_build_says_how_to_finish_it(tmp_path: Path) -> None:
     (tmp_path / "店.incomplete").mkdir()
     for name in ("店", "店.incomplete"):
-        with pytest.raises(StoreError, match=r"was stopped\n.*\n  fix: run the same `cnclip data build`"):
+        with pytest.raises(StoreError, match=r"not finished.*\n.*\n  fix: wait for it, or run the same"):
             StoreReader(tmp_path / name)

@@ -170,7 +170,7 @@ def test_a_store_of_the_first_format_may_be_a_part(
     import tarfile
 
     with tarfile.open(Path(__file__).parents[1] / "format_1_store.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)
     old = open_reader(tmp_path / "store")
     write_index([parts[0], old], tmp_path / "混")
     mixed = open_reader(tmp_path / "混")
