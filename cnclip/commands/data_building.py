@@ -18,7 +18,7 @@ from cnclip.commands.data_options import part_names, shares_of
 from cnclip.commands.data_parts import MOST_WORKERS, split
 from cnclip.commands.data_rebuild import refuse_existing
 from cnclip.commands.data_summary import built
-from cnclip.errors import CnclipError, InterruptedRun, ResourceError
+from cnclip.errors import CnclipError, InterruptedRun, RefusedError, ResourceError
 from cnclip.images.check_processes import CheckProcesses
 from cnclip.images.reencode import check_shrinking
 from cnclip.stores.accounts import BuildReport
@@ -27,11 +27,9 @@ from cnclip.stores.file_system import network_file_system
 from cnclip.stores.layout import REJECTS_NAME
 from cnclip.stores.raw import Source
 from cnclip.stores.reader import StoreReader
-from cnclip.stores.staging import Staging
+from cnclip.stores.staging import WHOLE, Staging
 from cnclip.stores.writer import BuildOptions, build_lock, build_store, rejects_beside
 from cnclip.training.stop import StopRequest
-
-_WORK = "work"  # folder for the whole store while it is parted
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,8 @@ def build_parts(job: BuildJob, shares: str) -> list[Path]:
     target = job.target
     names = part_names(len(shares_of(shares)))
     parts = [target.with_name(f"{target.name}-{name}") for name in names]
-    staging = Staging(target, (_WORK,))
-    whole, rejects = staging.folder / _WORK / target.name, rejects_beside(target)
+    staging = Staging(target, (WHOLE,))
+    whole, rejects = staging.folder / WHOLE / target.name, rejects_beside(target)
     with build_lock(target):
         staging.sweep()
         if not whole.exists() or job.options.resume == "fresh":
@@ -118,7 +116,7 @@ def build_parts(job: BuildJob, shares: str) -> list[Path]:
                 overwrite=overwrite,
             )
         except CnclipError as error:
-            if not whole.exists() and not isinstance(error, ResourceError | InterruptedRun):
+            if not whole.exists() and not isinstance(error, ResourceError | InterruptedRun | RefusedError):
                 staging.remove()
             raise
         listed = whole / REJECTS_NAME

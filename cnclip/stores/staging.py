@@ -24,7 +24,7 @@ from cnclip.stores.opening import INCOMPLETE_SUFFIX
 Resume = Literal["auto", "must", "fresh"]
 FRESH = "drop the unfinished build: --resume fresh, or remove its folder"
 _PLAN_NAME, _STORE, _SCRATCH = "build.json", "store", "scratch"
-_WHOLE = "work"  # of a build that is parted when it is whole
+WHOLE = "work"  # folder of a store that is parted when it is whole
 _SHOWN_DIFFERENCES = 5
 
 
@@ -75,7 +75,7 @@ class Staging:
 
     def sweep(self) -> None:
         """Remove what is left of a build that was killed before its first note or after its last."""
-        begun = any((self.folder / name).is_dir() for name in {self._work[0], _STORE, _WHOLE})
+        begun = any((self.folder / name).is_dir() for name in {self._work[0], _STORE, WHOLE})
         whole = (self.folder / _PLAN_NAME).is_file() and begun
         if self.folder.exists() and not whole:
             self.remove()
@@ -88,7 +88,7 @@ class Staging:
         """
         if not self.folder.exists():
             return
-        ours = {_PLAN_NAME, _STORE, _SCRATCH, _WHOLE, *self._work}
+        ours = {_PLAN_NAME, _STORE, _SCRATCH, WHOLE, *self._work}
         foreign = [entry.name for entry in self.folder.iterdir() if not _is_ours(entry.name, ours)]
         if foreign:
             raise RefusedError(

@@ -16,7 +16,15 @@ from cnclip.stores.layout import HEADER_NAME, REJECTS_NAME
 from cnclip.stores.raw.rows import Source
 from cnclip.stores.staging import Staging
 
-__all__ = ["DEFAULT_SHARD_BYTES", "BuildOptions", "Progress", "build_lock", "build_store", "rejects_beside"]
+__all__ = [
+    "DEFAULT_SHARD_BYTES",
+    "BuildOptions",
+    "Progress",
+    "build_lock",
+    "build_store",
+    "refuse_to_replace",
+    "rejects_beside",
+]
 
 Progress = Callable[[str, int, float | None], None]
 
@@ -68,7 +76,7 @@ def build_store(
 
     with translated(path), build_lock(path):
         staging.sweep()
-        _refuse_to_replace(path, options.overwrite)
+        refuse_to_replace(path, options.overwrite)
         check_target(path, replace=path.exists())
         plan = plan_of(source, options)
         goes_on = staging.open(plan, options.resume)
@@ -111,7 +119,8 @@ def build_lock(path: Path) -> FileLock:
     )
 
 
-def _refuse_to_replace(path: Path, overwrite: bool) -> None:
+def refuse_to_replace(path: Path, overwrite: bool) -> None:
+    """Raise RefusedError for a store that is there, unless it may be replaced, and for what is no store."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not (path / HEADER_NAME).is_file():

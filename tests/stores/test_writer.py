@@ -424,3 +424,13 @@ def test_options_out_of_range_are_refused() -> None:
         BuildOptions(max_bad_share=1.5)
     with pytest.raises(RecipeError, match="workers"):
         BuildOptions(workers=0)
+
+
+def test_a_folder_taken_for_captioned_pictures_must_have_a_caption(tmp_path: Path, raw: Any) -> None:
+    folder = tmp_path / "图"
+    folder.mkdir()
+    (folder / "猫.png").write_bytes(raw.draw(1))
+    with pytest.raises(SourceError, match="no picture has a caption") as caught:
+        build_store(read_source(folder), tmp_path / "s")
+    assert "--kind folder" in str(caught.value.fix) and not (tmp_path / "s").exists()
+    assert build_store(read_source(folder, "folder"), tmp_path / "s").texts == 0

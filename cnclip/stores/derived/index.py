@@ -14,12 +14,10 @@ from typing import Literal
 import numpy as np
 
 from cnclip.artifacts import atomic_dir
-from cnclip.errors import RefusedError
 from cnclip.stores.arrays import Values, seal_arrays
 from cnclip.stores.derived.merge import SHOWN_IDS, Progress, check_stores, collision_error
 from cnclip.stores.layout import (
     CAPTION_GROUPS_NAME,
-    HEADER_NAME,
     IMAGE_ID,
     PAIR_DTYPE,
     PAIR_IMAGES_NAME,
@@ -32,6 +30,7 @@ from cnclip.stores.layout import (
 )
 from cnclip.stores.raw.rows import shown
 from cnclip.stores.reader import StoreReader
+from cnclip.stores.writer import refuse_to_replace
 
 _PIECE = 1 << 16  # values copied at a time
 _COUNTS = ("images", "texts", "pairs", "unlabelled_texts", "unreferenced_images", "image_bytes")
@@ -66,7 +65,7 @@ def write_index(
         ResourceError: disk full, no permission.
     """
     check_stores(readers)
-    _refuse_to_replace(target, overwrite)
+    refuse_to_replace(target, overwrite)
     _refuse_repeats(readers, progress)
     facts: dict[str, object] = {}
     with atomic_dir(target, facts=facts, replace=target.exists()) as folder:
@@ -76,21 +75,6 @@ def write_index(
         counts = {name: getattr(header, name) for name in _COUNTS[:-1]}
         facts.update(kind="store", fingerprint=header.fingerprint, **counts)
     return header
-
-
-def _refuse_to_replace(target: Path, overwrite: bool) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not (target / HEADER_NAME).is_file():
-        raise RefusedError(
-            "the target is there and is no store", where=str(target), fix="choose another target"
-        )
-    if not overwrite:
-        raise RefusedError(
-            "the store is there already",
-            where=str(target),
-            fix="add --overwrite true, or choose another name",
-        )
 
 
 def _refuse_repeats(readers: Sequence[StoreReader], progress: Progress | None) -> None:

@@ -38,19 +38,21 @@ class FolderSource:
     Args:
         path: the folder.
         encoding: of the caption files.
-        wants_captions: a store without a single caption would be a mistake.
+
+    Attributes:
+        wants_captions: a store without a single caption would be a mistake; set where the kind was guessed.
 
     Raises:
         SourceError: not a folder.
     """
 
-    def __init__(self, path: Path, *, encoding: Encoding = "utf-8", wants_captions: bool = False) -> None:
+    def __init__(self, path: Path, *, encoding: Encoding = "utf-8") -> None:
         if not path.is_dir():
             raise SourceError(f"not a folder: {path}", where=str(path), fix="check the path")
         self.root = path.resolve()
         self.inputs: tuple[Path, ...] = ()
         self.facts = {"kind": "folder", "name": self.root.name}
-        self.wants_captions = wants_captions
+        self.wants_captions = False
         self._encoding: Encoding = "utf-8" if encoding == "auto" else encoding
 
     @property
