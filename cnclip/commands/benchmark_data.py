@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cnclip.commands.verbs import VERBS
-from cnclip.errors import SourceError, UnknownNameError
+from cnclip.errors import RecipeError, SourceError, UnknownNameError
 from cnclip.evaluation.benchmarks import SHIPPED, Benchmark, command_words, find_benchmark
 from cnclip.evaluation.processes import Processes
 from cnclip.evaluation.published import check_counts
@@ -71,6 +71,7 @@ class BenchmarkPlace:
 
         Raises:
             SourceError: the raw data is not there, or cannot be read; the first says what to put where.
+            RecipeError: a command of the benchmark is none.
             ResourceError: disk full or no permission.
         """
         form = self.benchmark.form_in(self.data)
@@ -86,7 +87,15 @@ class BenchmarkPlace:
         for command in form.commands:
             words = self._words(command)
             print(f"$ {_shown(words)}", flush=True)
-            if code := VERBS[" ".join(words[1:3])][1](words[3:]):
+            verb = " ".join(words[1:3])
+            if verb not in VERBS:
+                known = ", ".join(name for name in VERBS if name.startswith("data "))
+                raise RecipeError(
+                    f"the benchmark {self.benchmark.name} asks for {verb!r}, which is no command",
+                    where=_shown(words),
+                    fix=f"mend its file; one of: {known}",
+                )
+            if code := VERBS[verb][1](words[3:]):
                 raise SourceError(
                     f"{' '.join(words[:3])} ended with code {code}", where=str(self.data), fix=_shown(words)
                 )

@@ -18,6 +18,8 @@ from cnclip.evaluation.leaderboard import (
     leaderboard_tables,
 )
 from cnclip.evaluation.page import write_page
+from cnclip.evaluation.per_picture import FILE_NAME as RANKS_FILE
+from cnclip.evaluation.per_picture import load_pictures
 from cnclip.evaluation.per_query import FILE_NAME, load_queries
 from cnclip.evaluation.retrieval_tables import (
     JSON_NAMES,
@@ -27,22 +29,25 @@ from cnclip.evaluation.retrieval_tables import (
     metrics_table,
 )
 from cnclip.evaluation.uncertainty import Draws
+from cnclip.evaluation.zeroshot_compare import compare_pictures, is_zeroshot, zeroshot_table
 from cnclip.tables import Table, markdown_table, text_table
 
 
 def compare(runs: list[Path], *, output: Path | None = None, bootstrap: int = 1000, seed: int = 0) -> int:
-    """Put retrieval runs side by side and say in words whether they differ, query by query.
+    """Put runs side by side and say in words whether they differ, query by query.
 
-    The runs are folders that `cnclip eval retrieval --output` wrote. Runs on the same queries are tested
-    against each other: paired bootstrap, and McNemar's test for R@1; others are only shown.
+    The runs are folders that `cnclip eval retrieval --output` wrote, or all of them `cnclip eval zeroshot
+    --output`. Runs on the same queries or pictures are tested against each other: paired bootstrap, and
+    McNemar's test for R@1 and top-k; retrieval runs on different data are only shown.
 
     Examples:
         cnclip eval compare reports/stage1 reports/stage2
         cnclip eval compare reports/vit-b-16 reports/mine reports/mine-bf16 --output reports/three
+        cnclip eval compare reports/zeroshot-general reports/zeroshot-short
 
     Args:
         runs: folders with results.json.
-        output: folder for comparison.json, report.md, report.tex and report.html.
+        output: folder for comparison.json, report.md, report.html and, of retrieval, report.tex.
         bootstrap: samples of the tests.
         seed: of the samples.
     """
@@ -50,28 +55,19 @@ def compare(runs: list[Path], *, output: Path | None = None, bootstrap: int = 10
         raise RecipeError("--bootstrap is 1 or more, --seed 0 or more", fix="--bootstrap 1000 --seed 0")
     folders = _labels(runs)
     results = {label: _read_run(folder) for label, folder in folders.items()}
-    prints = {json.dumps(run["run"].get("data", {}).get("fingerprint")) for run in results.values()}
-    table = metrics_table(results, "检索对比 Retrieval compared (%)")
-    lines: list[str] = []
-    comparisons = []
-    without = [label for label, folder in folders.items() if not (folder / FILE_NAME).is_file()]
-    if len(prints) == 1 and without:
-        lines.append(f"没有逐条名次，未作检验 no {FILE_NAME}, so no test was made: {', '.join(without)}")
-    elif len(prints) == 1:
-        queries = {label: load_queries(folder / FILE_NAME) for label, folder in folders.items()}
-        comparisons = compare_all(queries, Draws(bootstrap, seed))
-        lines = comparison_lines(comparisons)
-    else:
-        lines.append(
-            f"这些结果来自 {len(prints)} 份不同的数据，数字不可相比"
-            f" measured on {len(prints)} different sets of data: not comparable, no test was made"
+    zeroshot = [label for label, run in results.items() if is_zeroshot(run)]
+    if zeroshot and len(zeroshot) < len(results):
+        raise SourceError(
+            f"zero-shot and retrieval runs have no number in common: {', '.join(zeroshot)} are zero-shot",
+            fix="compare runs of one kind",
         )
-    print("\n".join([text_table(table), *lines]))
+    compared = _zeroshot_side_by_side if zeroshot else _retrieval_side_by_side
+    report = compared(results, folders, Draws(bootstrap, seed))
+    print("\n".join([text_table(report.tables[0]), *report.lines]))
     if output is not None:
-        content = {"runs": results, "comparisons": [one.to_json() for one in comparisons], "notes": lines}
-        report = _Report("检索对比 Retrieval compared", content, [table], lines)
         report.write(output, "report", "comparison.json")
-        _write_text(output / "report.tex", latex_rows(results))
+        if not zeroshot:
+            _write_text(output / "report.tex", latex_rows(results))
         print(f"report: {output / 'report.html'}")
     return 0
 
@@ -139,6 +135,46 @@ def _labels(runs: Sequence[Path]) -> dict[str, Path]:
     }
 
 
+def _retrieval_side_by_side(
+    results: Mapping[str, dict[str, Any]], folders: Mapping[str, Path], draws: Draws
+) -> _Report:
+    """The numbers of retrieval runs, and the tests where their data is the same."""
+    prints = {json.dumps(run["run"].get("data", {}).get("fingerprint")) for run in results.values()}
+    lines: list[str] = []
+    comparisons = []
+    without = [label for label, folder in folders.items() if not (folder / FILE_NAME).is_file()]
+    if len(prints) == 1 and without:
+        lines.append(f"没有逐条名次，未作检验 no {FILE_NAME}, so no test was made: {', '.join(without)}")
+    elif len(prints) == 1:
+        queries = {label: load_queries(folder / FILE_NAME) for label, folder in folders.items()}
+        comparisons = compare_all(queries, draws)
+        lines = comparison_lines(comparisons)
+    else:
+        lines.append(
+            f"这些结果来自 {len(prints)} 份不同的数据，数字不可相比"
+            f" measured on {len(prints)} different sets of data: not comparable, no test was made"
+        )
+    title = "检索对比 Retrieval compared (%)"
+    content = {"runs": results, "comparisons": [one.to_json() for one in comparisons], "notes": lines}
+    return _Report(title.removesuffix(" (%)"), content, [metrics_table(results, title)], lines)
+
+
+def _zeroshot_side_by_side(
+    results: Mapping[str, dict[str, Any]], folders: Mapping[str, Path], draws: Draws
+) -> _Report:
+    """The numbers of zero-shot runs, and the tests picture by picture.
+
+    Raises:
+        SourceError: a run has no ranks, or they are of other pictures or among other classes.
+    """
+    ranks = {label: load_pictures(folder / RANKS_FILE) for label, folder in folders.items()}
+    comparisons = list(compare_pictures(ranks, draws))
+    lines = comparison_lines(comparisons)
+    content = {"runs": results, "comparisons": [one.to_json() for one in comparisons], "notes": lines}
+    table = zeroshot_table(results)
+    return _Report(table.title.removesuffix(" (%)"), content, [table], lines)
+
+
 def _read_run(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
     if not path.is_file():
@@ -150,13 +186,15 @@ def _read_run(folder: Path) -> dict[str, Any]:
             fix=f"give the runs inside: {' '.join(inside)}" if inside else fix,
         )
     value = read_json(path)
-    if not isinstance(value, dict) or not {*JSON_NAMES.values(), "run"} <= value.keys():
+    known = isinstance(value, dict) and (is_zeroshot(value) or {*JSON_NAMES.values(), "run"} <= value.keys())
+    if not known:
         raise SourceError(
-            "not the results of a retrieval run",
+            "not the results of a retrieval or zero-shot run",
             where=str(path),
-            fix="give folders that eval retrieval wrote",
+            fix="give folders that eval retrieval or eval zeroshot wrote",
         )
-    return value
+    found: dict[str, Any] = value
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from cnclip.artifacts import atomic_file
 from cnclip.commands.eval_probe_sources import Sources, both_sides
-from cnclip.commands.evaluate_parts import open_subject, write_results
+from cnclip.commands.evaluate_parts import command_line, open_subject, write_results
 from cnclip.errors import RecipeError, SourceError
 from cnclip.evaluation.classes import read_class_names
 from cnclip.evaluation.probe.curve import ProbeData, draw_curve
@@ -27,6 +27,7 @@ from cnclip.evaluation.probe.prompts import WORDS, PromptOptions
 from cnclip.evaluation.probe.report import curve_csv, curve_json, curve_table, verdicts, write_curve_page
 from cnclip.evaluation.probe.task import TextSide
 from cnclip.evaluation.probe.tip_adapter import TipTraining
+from cnclip.evaluation.processes import refuse_company
 from cnclip.evaluation.templates import BARE, load_templates
 from cnclip.evaluation.zeroshot import build_classifier
 from cnclip.tables import text_table
@@ -89,6 +90,8 @@ def probe(
         workers: threads that decode pictures.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
     """
+    command = command_line("eval probe", probe, locals())
+    refuse_company("eval probe")
     wanted, counts = method_names(_parts(methods)), shot_counts(shots)
     if seeds < 1:
         raise RecipeError(f"{seeds} seeds make no curve", fix="--seeds 3")
@@ -124,6 +127,7 @@ def probe(
     _show(curve, facts)
     if output is not None:
         lines = [f"模型 model: {checkpoint}", f"数据 data: {data}", f"类名 classes: {classes}", *facts]
+        lines.append(f"命令 command: {command}")
         content = {
             "classes": len(names.names),
             "images": {"pool": len(sides.pool), "test": len(sides.tested)},
@@ -133,6 +137,7 @@ def probe(
         run = subject.account(
             {"path": str(data), "test": str(test or data), "fingerprint": sides.fingerprint}
         )
+        run["command"] = command
         _write(output, subject.short_name, lines, curve, curve_json(curve, counts=content, run=run))
     return 0
 

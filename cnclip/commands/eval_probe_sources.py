@@ -75,10 +75,12 @@ def both_sides(
         RecipeError: a share that leaves nothing on one side.
     """
     pictures = _read(*learn, sources.names)
+    taken = [pictures]
     fingerprint = _kept_under(sources, pictures)
     given = _embedded(subject, sources, pictures, fingerprint, "images")
     if test[0] is not None:
         others = _read(test[0], test[1], sources.names)
+        taken.append(others)
         pool, tested = given, _embedded(subject, sources, others, _kept_under(sources, others), "test")
         facts = [f"测试 test: {test[0]}"]
     else:
@@ -89,9 +91,7 @@ def both_sides(
     same = same_pictures(pool.rows, tested.rows) if len(pool) else 0
     if same:
         facts.append(f"注意 note: {same} 张测试图片与可学图片相同 test pictures equal one to learn from")
-    unlabelled = pictures.unlabelled if isinstance(pictures, LabelledImages) else 0
-    if unlabelled:
-        facts.append(f"没有标签、不计入 without a label, left out: {unlabelled}")
+    facts += [line for one in taken if isinstance(one, LabelledImages) for line in one.remarks]
     return Sides(pool, tested, facts, fingerprint)
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from cnclip.checkpoints import Precision
 from cnclip.commands.benchmark_data import SHOWN_STATES, place_of, ready_store
+from cnclip.commands.eval_insight_parts import find_insights
 from cnclip.commands.eval_retrieval_report import write_report
-from cnclip.commands.eval_retrieval_run import RetrievalOptions, measure_model
+from cnclip.commands.eval_retrieval_run import InsightOptions, RetrievalOptions, measure_model
 from cnclip.commands.eval_rows import EmbeddingOptions, embeddings, open_on_processes
+from cnclip.commands.evaluate_parts import command_line
 from cnclip.errors import RecipeError
 from cnclip.evaluation.benchmarks import Benchmark, find_benchmark, read_benchmarks
 from cnclip.evaluation.processes import join_processes
@@ -89,7 +87,7 @@ def reproduce(
         queries=(),
         draws=Draws(bootstrap),
         embedding=EmbeddingOptions(precision, device, batch_size, workers),
-        command=_command(values),
+        command=command_line("eval reproduce", reproduce, values),
     )
     processes = join_processes()
     with ready_store(place_of(benchmark, data, store), processes) as reader:
@@ -108,7 +106,8 @@ def reproduce(
             print(verdict(benchmark, published, compared))
         if output is not None:
             label = Path(model).name
-            write_report(output, {label: measured}, [], reader=reader, command=options.command)
+            told = find_insights({label: measured}, InsightOptions(wanted=True))
+            write_report(output, {label: measured}, [], told, licence=benchmark.fetch.licence)
             print(f"report: {output / 'report.html'}")
     return 0
 
@@ -159,12 +158,3 @@ def _show(benchmark: Benchmark) -> int:
 
 def _count(number: int | None) -> str:
     return "?" if number is None else str(number)
-
-
-def _command(values: Mapping[str, Any]) -> str:
-    """The command line that makes the same report again."""
-    words = ["cnclip", "eval", "reproduce", str(values["name"])]
-    for name, parameter in inspect.signature(reproduce).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and values[name] != parameter.default:
-            words += [f"--{name.replace('_', '-')}", str(values[name])]
-    return shlex.join(words)

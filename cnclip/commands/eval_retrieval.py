@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cnclip.checkpoints import Precision
 from cnclip.commands.benchmark_data import resolve_benchmark
+from cnclip.commands.eval_insight_parts import find_insights
+from cnclip.commands.eval_report_facts import benchmark_licence
 from cnclip.commands.eval_retrieval_report import print_measured, write_report
 from cnclip.commands.eval_retrieval_run import (
     MeasuredModel,
@@ -21,11 +20,18 @@ from cnclip.commands.eval_retrieval_run import (
     measure_model,
     run_folder,
 )
+from cnclip.commands.eval_retrieval_words import (
+    command_line,
+    insight_options,
+    model_labels,
+    placed_words,
+    recall_depths,
+)
 from cnclip.commands.eval_rows import EmbeddingOptions, embeddings, open_on_processes
-from cnclip.commands.evaluate_parts import read_queries
+from cnclip.commands.evaluate_parts import Subject, read_queries
 from cnclip.config import parse_call
 from cnclip.errors import CnclipError, RecipeError, SourceError
-from cnclip.evaluation.cn_clip_files import KS, forget_outputs, write_failure
+from cnclip.evaluation.cn_clip_files import forget_outputs, write_failure
 from cnclip.evaluation.embed import EmbeddingTable
 from cnclip.evaluation.processes import Processes, join_processes
 from cnclip.evaluation.retrieval_tables import compare_all
@@ -48,6 +54,10 @@ def retrieval(
     queries: str | None = None,
     submission: Path | None = None,
     directions: Directions = "t2i",
+    insight: bool = True,
+    seen: str | None = None,
+    corrections: str | None = None,
+    bank: Path | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     batch_size: int = 64,
@@ -57,15 +67,17 @@ def retrieval(
     """Measure retrieval, text to image and image to text, on a store; several models are compared.
 
     Prints recall@K, its mean (MR), median rank, MRR, mAP and nDCG@10, each with its 95 % interval, and says
-    in words whether two models differ. With --output it also writes results.json, per_query.npz,
-    report.md, report.tex, report.html (opens offline, with the best and worst queries and their pictures) and
-    the embeddings, which the same command uses again. Several processes share the work:
+    in words whether two models differ. With --output it also writes results.json, per_query.npz, report.md,
+    report.tex, report.html, suspects.jsonl (what may be labelled wrongly in the test set) and the embeddings,
+    which the same command uses again. The page opens offline, in Chinese and English: tables, curves, what
+    the model gets wrong and why, with the pictures, model cards. Several processes share the work:
     `accelerate launch -m cnclip eval retrieval …`; the numbers are the same.
 
     Examples:
         cnclip eval retrieval checkpoints/emoji-stage2 stores/emoji-heldout
         cnclip eval retrieval ViT-B-16 stores/muge-valid --output reports/muge --precision bf16
         cnclip eval retrieval --model ViT-B-16 --model runs/mine --data stores/muge-valid --output reports/two
+        cnclip eval retrieval runs/mine stores/muge-valid --output reports/mine --seen stores/muge-train
         cnclip eval retrieval ViT-B-16 stores/muge-valid --protocol cn_clip --output reports/official
         cnclip eval retrieval ViT-B-16 stores/muge-test --submission test_predictions.jsonl
 
@@ -80,6 +92,13 @@ def retrieval(
         queries: your own queries, parted by ";", or a text file with one on each line.
         submission: write the ten best items of each query into this file, and measure nothing.
         directions: of the submission; with both, pictures' captions go beside it as .tr.jsonl.
+        insight: with --output, whether the report also says what the model gets wrong and why.
+        seen: stores that the models were trained on, parted by commas or --seen for each; the report then
+            tells rare and unseen words from common ones.
+        corrections: of scores, each measured by itself beside the plain ones, parted by commas or
+            --corrections for each: dual_softmax, csls, qb_norm; needs --output.
+        bank: store whose captions and pictures corrections may use, such as the training store; never the
+            test set.
         bootstrap: samples of the intervals; 0 leaves them out.
         seed: of the samples.
         batch_size: pictures per forward pass.
@@ -88,13 +107,15 @@ def retrieval(
     """
     values = dict(locals())
     options = RetrievalOptions(
-        ks=_ks(k, protocol),
+        ks=recall_depths(k, protocol),
         protocol=protocol,
         output=output,
         queries=tuple(read_queries(queries)) if queries is not None else (),
         draws=Draws(bootstrap, seed),
         embedding=EmbeddingOptions(precision, device, batch_size, workers, cache),
-        command=_command(values),
+        command=command_line(retrieval, values),
+        insight=insight_options(values),
+        licence=benchmark_licence(data),
     )
     labels = model_labels(models)
     _check(options, labels, submission)
@@ -116,49 +137,7 @@ def retrieval(
 
 def run_retrieval(argv: list[str]) -> int:
     """`retrieval` with its arguments from a command line: words, or --model, once for each, and --data."""
-    models: list[str] = []
-    data: list[str] = []
-    words: list[str] = []
-    options: list[str] = []
-    rest = iter(argv)
-    for word in rest:
-        if not word.startswith("-"):
-            words.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        if word not in ("-h", "--help") and not equals:
-            following = next(rest, None)
-            if following is None:
-                raise RecipeError(f"{name} needs a value", fix="cnclip eval retrieval --help")
-            value = following
-        if name in ("--model", "--data"):
-            (models if name == "--model" else data).append(value)
-        else:
-            options += [word] if equals or word in ("-h", "--help") else [word, value]
-    if words and not data:
-        data = [words.pop()]
-    models += words
-    if len(data) > 1:
-        raise RecipeError(f"--data {data[1]}: one store at a time", fix="one command for each store")
-    placed = [json.dumps(models, ensure_ascii=False)] if models else []
-    return retrieval(**parse_call(retrieval, [*placed, *data, *options], prog="cnclip eval retrieval"))
-
-
-def model_labels(models: list[str]) -> dict[str, str]:
-    """A short name for each model: the last part of its path, or all of it where two end alike.
-
-    Raises:
-        RecipeError: no model, or one twice.
-    """
-    if not models:
-        raise RecipeError("no model", fix="cnclip eval retrieval MODEL STORE")
-    for place, name in enumerate(models):
-        if name in models[:place]:
-            raise RecipeError(f"--model {name} stands twice", fix="remove one")
-    short = [Path(name).name for name in models]
-    return {
-        short[place] if short.count(short[place]) == 1 else name: name for place, name in enumerate(models)
-    }
+    return retrieval(**parse_call(retrieval, placed_words(argv), prog="cnclip eval retrieval"))
 
 
 def _measure(
@@ -170,22 +149,57 @@ def _measure(
             where=str(reader.path),
             fix="--submission FILE writes predictions for a test server",
         )
+    bank = _open_bank(options.insight.bank, reader)
     measured: dict[str, MeasuredModel] = {}
     for label, name in labels.items():
         folder = run_folder(options.output, label, several=len(labels) > 1)
         subject = open_on_processes(name, options.embedding, processes)
         kept = folder and folder / "embeddings"
         tables = embeddings(subject, reader, options.embedding, processes, folder=kept)
+        others = _bank_rows(subject, bank, options, processes, folder) if bank else None
         if tables is not None:
-            measured[label] = measure_model(subject, reader, tables, options, folder)
+            found = measure_model(subject, reader, tables, options, folder)
+            measured[label] = replace(found, bank=others)
     if processes.is_main:
         queries = {label: model.queries for label, model in measured.items()}
         comparisons = compare_all(queries, options.draws) if options.draws.samples else []
         print_measured(measured, comparisons)
         if options.output is not None:
-            write_report(options.output, measured, comparisons, reader=reader, command=options.command)
+            insights = find_insights(measured, options.insight)
+            write_report(options.output, measured, comparisons, insights, licence=options.licence)
             print(f"report: {options.output / 'report.html'}")
     return 0
+
+
+def _open_bank(path: Path | None, reader: StoreReader) -> StoreReader | None:
+    """The store whose captions and pictures a correction may use.
+
+    Raises:
+        RecipeError: it is the test set.
+    """
+    if path is None:
+        return None
+    bank = StoreReader(path)
+    if bank.fingerprint == reader.fingerprint:
+        raise RecipeError(f"--bank {path} is the test set itself", fix="--bank STORE that was trained on")
+    return bank
+
+
+def _bank_rows(
+    subject: Subject,
+    bank: StoreReader,
+    options: RetrievalOptions,
+    processes: Processes,
+    folder: Path | None,
+) -> tuple[EmbeddingTable, EmbeddingTable] | None:
+    """Embeddings of the bank on the main process; their seconds stand apart from the test set's."""
+    before = dict(subject.seconds)
+    tables = embeddings(
+        subject, bank, options.embedding, processes, folder=folder and folder / "bank_embeddings"
+    )
+    spent = subject.seconds["images"] + subject.seconds["texts"]
+    subject.seconds.update(before | {"bank": round(spent, 3)})
+    return tables
 
 
 def _submit(
@@ -222,26 +236,6 @@ def _check(options: RetrievalOptions, labels: Mapping[str, str], submission: Pat
         raise RecipeError(f"--submission with {len(labels)} models", fix="one command for each model")
     if options.draws.samples < 0 or options.draws.seed < 0:
         raise RecipeError("--bootstrap and --seed are 0 or more", fix="--bootstrap 1000 --seed 0")
-
-
-def _ks(text: str, protocol: Protocol) -> tuple[int, ...]:
-    try:
-        ks = tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        ks = ()
-    if not ks or ks[0] < 1:
-        raise RecipeError(f"--k {text} is no list of numbers from 1 on", fix="--k 1,5,10")
-    if protocol == "cn_clip" and ks != KS:
-        raise RecipeError(f"--k {text}: cn_clip counts at 1, 5 and 10", fix="leave out --k")
-    return ks
-
-
-def _command(values: Mapping[str, Any]) -> str:
-    """The command line that makes the same report again."""
-    words = ["cnclip", "eval", "retrieval"]
-    words += [word for model in values["models"] for word in ("--model", model)]
-    words += ["--data", str(values["data"])]
-    for name, parameter in inspect.signature(retrieval).parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and values[name] != parameter.default:
-            words += [f"--{name.replace('_', '-')}", str(values[name])]
-    return shlex.join(words)
+    bank = options.insight.bank
+    for path in (*options.insight.seen, *([bank] if bank else [])):
+        StoreReader(path).close()  # what is no store is told before anything is embedded

@@ -1,17 +1,22 @@
-"""One model's part of `cnclip eval retrieval`: ranks, intervals, cn_clip's count, queries to show."""
+"""One model's part of `cnclip eval retrieval`: ranks, intervals, cn_clip's count, the user's own queries."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cnclip.commands.eval_report_facts import model_facts
 from cnclip.commands.eval_rows import EmbeddingOptions
 from cnclip.commands.evaluate_parts import Subject
+from cnclip.evaluation.chapters.cards import ModelFacts
 from cnclip.evaluation.cn_clip_files import write_official
+from cnclip.evaluation.corrections import Correction
 from cnclip.evaluation.embed import EmbeddingTable
 from cnclip.evaluation.evaluate import store_positives
-from cnclip.evaluation.examples import Extreme, Gallery, QueryResult, extreme_queries, search_pictures
+from cnclip.evaluation.examples import Gallery, QueryResult, search_pictures
+from cnclip.evaluation.insight.evidence import Evidence
 from cnclip.evaluation.per_query import Queries, both_directions
 from cnclip.evaluation.report import retrieval_json
 from cnclip.evaluation.retrieval import recall_at_k
@@ -20,7 +25,23 @@ from cnclip.evaluation.uncertainty import Draws, query_intervals
 from cnclip.stores.reader import StoreReader
 
 Protocol = Literal["cnclip", "cn_clip"]
-EXTREMES: tuple[Extreme, ...] = ("worst", "best")
+
+
+@dataclass(frozen=True)
+class InsightOptions:
+    """What is said of a model beyond its numbers.
+
+    Attributes:
+        wanted: whether anything is.
+        seen: stores that the models were trained on, for words that they have seen.
+        corrections: of scores, each measured by itself.
+        bank: store whose captions a correction may use.
+    """
+
+    wanted: bool = False
+    seen: tuple[Path, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    bank: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +57,8 @@ class RetrievalOptions:
         embedding: how embeddings are made.
         command: the command line that makes the same report again.
         processes: how many share the embedding.
+        insight: what is said beyond the numbers.
+        licence: of the data, where a benchmark's file says it.
     """
 
     ks: tuple[int, ...]
@@ -46,6 +69,8 @@ class RetrievalOptions:
     embedding: EmbeddingOptions
     command: str
     processes: int = 1
+    insight: InsightOptions = field(default_factory=InsightOptions)
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,15 +81,21 @@ class MeasuredModel:
         results: content of results.json.
         queries: "t2i" and "i2t" -> its labelled queries.
         answers: the user's own queries.
-        extremes: its worst and best queries, where there is a page to show them.
+        evidence: embeddings and ranks, for all that is drawn from them later.
+        facts: for its card.
+        temperature: what the model multiplies similarities by in training, exp(logit_scale).
         folder: of its results; None writes nothing.
+        bank: embeddings of the pictures and of the captions that a correction may use.
     """
 
     results: dict[str, Any]
     queries: dict[str, Queries]
     answers: list[QueryResult]
-    extremes: dict[Extreme, list[QueryResult]]
+    evidence: Evidence
+    facts: ModelFacts
+    temperature: float
     folder: Path | None
+    bank: tuple[EmbeddingTable, EmbeddingTable] | None = None
 
 
 def run_folder(output: Path | None, label: str, *, several: bool) -> Path | None:
@@ -81,7 +112,7 @@ def measure_model(
     options: RetrievalOptions,
     folder: Path | None,
 ) -> MeasuredModel:
-    """All that the report says of one model, without its embeddings.
+    """All that the report says of one model's numbers, and what the rest of the report is drawn from.
 
     Args:
         subject: the model.
@@ -104,12 +135,8 @@ def measure_model(
     official = {}
     if options.protocol == "cn_clip" and folder is not None:
         official = write_official(folder, reader.path.name, reader, images, texts)
-    gallery = Gallery(reader, images.rows)
     asked = list(options.queries)
-    answers = search_pictures(subject.model, asked, gallery) if asked else []
-    extremes: dict[Extreme, list[QueryResult]] = {}
-    if options.output is not None:
-        extremes = {which: extreme_queries(result.t2i, gallery, texts.rows, which) for which in EXTREMES}
+    answers = search_pictures(subject.model, asked, Gallery(reader, images.rows)) if asked else []
     run: dict[str, Any] = subject.account({"path": str(reader.path), "fingerprint": reader.fingerprint})
     run |= {"command": options.command, "protocol": options.protocol, "processes": options.processes}
     run["bootstrap"] = {"samples": options.draws.samples, "seed": options.draws.seed}
@@ -119,7 +146,14 @@ def measure_model(
             name: {**score.to_json()["scoreJson"], "queries": score.queries, "without_answer": score.empty}
             for name, score in official.items()
         }
-    return MeasuredModel(results, queries, answers, extremes, folder)
+    evidence = Evidence(reader, images, texts, positives, result, queries, options.draws)
+    temperature = float(subject.model.logit_scale.detach().float().exp())
+    return MeasuredModel(results, queries, answers, evidence, model_facts(subject, run), temperature, folder)
+
+
+def note_seconds(model: MeasuredModel, what: str, start: float) -> None:
+    """Note how long it took since `start`, of time.perf_counter, among the run's seconds."""
+    model.results["run"]["seconds"][what] = round(time.perf_counter() - start, 3)
 
 
 def _intervals(queries: dict[str, Queries], options: RetrievalOptions) -> dict[str, dict[str, Interval]]:

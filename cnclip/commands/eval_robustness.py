@@ -22,6 +22,7 @@ from cnclip.evaluation.perturb.composition import measure_composition
 from cnclip.evaluation.perturb.kinds import KINDS, choose_names
 from cnclip.evaluation.perturb.negatives import NEGATIVES
 from cnclip.evaluation.perturb.robustness import measure_robustness
+from cnclip.evaluation.processes import refuse_company
 from cnclip.evaluation.statistics import SAMPLES
 from cnclip.stores.reader import StoreReader
 
@@ -65,6 +66,7 @@ def robustness(
         workers: threads that decode pictures.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
     """
+    refuse_company("eval robustness")
     names = choose_names(kinds, list(KINDS), what="kind of change")
     options = SuiteOptions(seed, limit, bootstrap, output, precision, batch_size, workers, device)
     with StoreReader(data) as reader:
@@ -127,6 +129,7 @@ def composition(
         workers: threads that decode pictures.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one.
     """
+    refuse_company("eval composition")
     names = choose_names(kinds, list(NEGATIVES), what="kind of false caption")
     options = SuiteOptions(seed, limit, bootstrap, output, precision, batch_size, workers, device)
     with StoreReader(data) as reader:

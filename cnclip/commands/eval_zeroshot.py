@@ -16,15 +16,19 @@ from cnclip.commands.eval_zeroshot_run import (
     compare_with,
     learn_weights,
     measure,
+    picture_ranks,
     read_pictures,
     submit,
 )
+from cnclip.commands.evaluate_parts import command_line
 from cnclip.errors import RecipeError, SourceError
 from cnclip.evaluation.class_metrics import MetricName
 from cnclip.evaluation.classes import ClassNames, read_class_names
 from cnclip.evaluation.elevater import ElevaterSet, elevater_set
 from cnclip.evaluation.elevater_files import read_index
 from cnclip.evaluation.labelled import LabelledImages, LabelledRows
+from cnclip.evaluation.per_picture import FILE_NAME as RANKS_FILE
+from cnclip.evaluation.per_picture import load_pictures
 from cnclip.evaluation.processes import join_processes
 from cnclip.evaluation.templates import BARE, load_templates
 from cnclip.evaluation.zeroshot import ensemble, prompt_rows
@@ -93,6 +97,7 @@ def zeroshot(
         workers: threads per process that decode pictures.
         device: cpu, cuda, cuda:1 …; auto takes a GPU where there is one, one for each process.
     """
+    command = command_line("eval zeroshot", zeroshot, locals())
     judged = None if dataset is None else elevater_set(dataset)
     if judged is None and (submission is not None or index is not None):
         raise RecipeError("--submission and --index need --dataset", fix="--dataset cifar-100")
@@ -102,6 +107,8 @@ def zeroshot(
     sentences = load_templates(template_set)
     if weight_templates and len(sentences) < 2:
         raise RecipeError("one template needs no weight", fix="--templates general")
+    if against is not None:
+        load_pictures(against / RANKS_FILE)  # what cannot be compared with is told before the long work
     pictures = read_pictures(data, labels, names)
     own_metric = judged.metric if metric == "auto" and judged is not None else metric
     options = ZeroShotOptions(
@@ -119,6 +126,7 @@ def zeroshot(
         submission=submission,
         against=against,
         embedding=EmbeddingOptions(precision, device, batch_size, workers, cache),
+        command=command,
     )
     return _run(options, pictures)
 
@@ -143,7 +151,7 @@ def _run(options: ZeroShotOptions, pictures: LabelledImages | LabelledRows) -> i
         classifier, found = learned.classifier, learned.measured
     compared = None
     if options.against is not None:
-        compared = compare_with(options.against, rows.ids, found, subject.short_name)
+        compared = compare_with(options.against, picture_ranks(rows, found, options), subject.short_name)
     extras = Extras(learned, compared)
     _print(found, extras, pictures)
     if options.submission is not None:
@@ -187,5 +195,5 @@ def _print(found: Measured, extras: Extras, pictures: LabelledImages | LabelledR
     print("\n\n".join(map(text_table, tables)))
     if extras.compared is not None:
         print("\n".join(["", *extras.compared[0]]))
-    if isinstance(pictures, LabelledImages) and pictures.unlabelled:
-        print(f"{pictures.unlabelled} pictures without a label were left out")
+    if isinstance(pictures, LabelledImages) and pictures.remarks:
+        print("\n".join(["", *pictures.remarks]))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnclip.commands.eval_zeroshot_run import Learned, Measured, ZeroShotOptions
+from cnclip.commands.eval_zeroshot_run import Learned, Measured, ZeroShotOptions, picture_ranks
 from cnclip.commands.evaluate_parts import Subject, write_results
 from cnclip.evaluation.embed import ImageSource
 from cnclip.evaluation.examples import Picture, QueryResult
 from cnclip.evaluation.labelled import LabelledImages, LabelledRows
 from cnclip.evaluation.page import Section, write_page
-from cnclip.evaluation.per_picture import FILE_NAME, PictureRanks, save_pictures
+from cnclip.evaluation.per_picture import FILE_NAME, save_pictures
 from cnclip.evaluation.zeroshot_findings import Shown
 
 
@@ -50,6 +50,8 @@ def write_report(
         f"数据 data: {options.data}" + (f" ({options.dataset})" if options.dataset else ""),
         f"类名 classes: {options.classes} ({len(options.names)})",
         f"模板 templates: {options.template_set} ({len(options.templates)})",
+        f"命令 command: {options.command}",
+        *(pictures.remarks if isinstance(pictures, LabelledImages) else []),
         *(extras.compared[0] if extras.compared is not None else []),
     ]
     tables = [*found.full, *(extras.learned.tables if extras.learned is not None else [])]
@@ -61,7 +63,8 @@ def write_report(
         "templates": options.templates,
         "dataset": options.dataset,
         "against": None if extras.compared is None else extras.compared[1],
-        "run": subject.account({"path": str(options.data), "fingerprint": fingerprint}),
+        "run": subject.account({"path": str(options.data), "fingerprint": fingerprint})
+        | {"command": options.command},
     }
     page = options.output / "report.html"
     sections = []
@@ -69,7 +72,7 @@ def write_report(
         queries = _with_pictures(found.groups, pictures.source)
         sections.append(Section(found.group_title, {"": queries}, "✓ 认对的 right, ✗ 认错的 wrong"))
     write_page(page, title, lines=lines, tables=tables, sections=sections)
-    save_pictures(options.output / FILE_NAME, PictureRanks(pictures.ids, found.ranks))
+    save_pictures(options.output / FILE_NAME, picture_ranks(pictures, found, options))
     write_results(options.output, title, content, lines=lines, tables=tables)
     return page
 

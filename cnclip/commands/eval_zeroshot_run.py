@@ -21,7 +21,7 @@ from cnclip.evaluation.labelled import (
 from cnclip.evaluation.labelled_arrays import holds_embeddings, images_from_array, rows_from_array
 from cnclip.evaluation.multilabel import classify_marked
 from cnclip.evaluation.per_picture import FILE_NAME as RANKS_FILE
-from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_pictures
+from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_pictures, truth
 from cnclip.evaluation.prompt_weights import learn_template_weights
 from cnclip.evaluation.rows import Indices, Rows
 from cnclip.evaluation.statistics import in_words
@@ -55,6 +55,7 @@ class ZeroShotOptions:
         output, submission: folders; None writes nothing.
         against: folder of an earlier run on the same pictures, to be tested against; None tests nothing.
         embedding: how pictures are embedded.
+        command: the command line that makes the same report again.
     """
 
     checkpoint: str
@@ -71,6 +72,7 @@ class ZeroShotOptions:
     submission: Path | None
     against: Path | None
     embedding: EmbeddingOptions
+    command: str
 
 
 @dataclass(frozen=True)
@@ -180,15 +182,21 @@ def learn_weights(
     )
 
 
-def compare_with(
-    earlier: Path, ids: list[str], found: Measured, name: str
-) -> tuple[list[str], dict[str, Any]]:
+def picture_ranks(
+    pictures: LabelledImages | LabelledRows, found: Measured, options: ZeroShotOptions
+) -> PictureRanks:
+    """What is kept of each picture for tests against other runs."""
+    labels = truth(pictures.labels, pictures.marks)
+    return PictureRanks(list(pictures.ids), found.ranks, labels, len(options.names))
+
+
+def compare_with(earlier: Path, mine: PictureRanks, name: str) -> tuple[list[str], dict[str, Any]]:
     """Sentences on whether an earlier run and this one differ, and the same for results.json.
 
     Raises:
-        SourceError: the folder has no ranks, or ranks of other pictures.
+        SourceError: the folder has no ranks, or ranks of other pictures or among other classes.
     """
-    differences = hit_differences(load_pictures(earlier / RANKS_FILE), PictureRanks(ids, found.ranks))
+    differences = hit_differences(load_pictures(earlier / RANKS_FILE), mine)
     lines = [
         in_words(difference, key.replace("top", "top-"), str(earlier), name)
         for key, difference in differences.items()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,6 +145,25 @@ def embedding_facts(subject: Subject, store: StoreReader, kind: Kind) -> Embeddi
         source=store.fingerprint,
         precision=subject.precision,
     )
+
+
+def command_line(verb: str, function: Callable[..., int], values: Mapping[str, Any]) -> str:
+    """The command line that makes the same report again.
+
+    Args:
+        verb: such as "eval zeroshot".
+        function: the verb's; its parameters before `*` are words, the others options.
+        values: its arguments by name.
+    """
+    words = ["cnclip", *verb.split()]
+    for name, parameter in inspect.signature(function).parameters.items():
+        value = values[name]
+        said = str(value).lower() if isinstance(value, bool) else str(value)
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            words.append(said)
+        elif value != parameter.default:
+            words += [f"--{name.replace('_', '-')}", said]
+    return shlex.join(words)
 
 
 def read_queries(words: str) -> list[str]:

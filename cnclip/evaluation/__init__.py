@@ -7,7 +7,7 @@ retrieval              rows -> ranks -> recall@K, MRR, mAP, nDCG both ways (quer
 statistics             bootstrap by groups of queries, paired differences, McNemar's test (uncertainty)
 evaluate               a model and a store -> RetrievalResult: the one call of a validation during training
 cn_clip_files          Chinese-CLIP's counting and its files; submission, leaderboard
-classes, labelled      class names, templates, label files; pictures with their class
+classes, labelled      class names, templates, label files; pictures with their class (class_folders)
 zeroshot               class names and templates -> accuracies (class_metrics, multilabel, calibration)
 elevater               the 20 data sets with their own metrics and files
 probe                  linear probe, kNN, prototypes, Tip-Adapter, prompt learning over K shots

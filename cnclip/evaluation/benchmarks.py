@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,8 @@ METRICS = ("r1", "r5", "r10", "mean_recall")
 Access = Literal["bundled", "direct", "ask", "by_hand"]
 Directions = Literal["t2i", "both"]
 Setting = Literal["zero-shot", "finetuned"]
-_STARTS = (("cnclip", "data"), ("python", "data_tools/"))
+_MAKES = ("cnclip", "data")
+_PREPARES = ("python", "data_tools/")
 
 
 @dataclass(frozen=True)
@@ -165,11 +167,15 @@ def read_benchmark(path: Path) -> Benchmark:
         )
     if not 0 <= found.tolerance_points < math.inf:
         raise RecipeError("must be 0 or more", where=f"{path}:tolerance_points")
+    _check_filled(found.fetch.files, f"{path}:fetch.files")
+    _check_filled(found.forms, f"{path}:forms")
     for place, form in enumerate(found.forms):
+        _check_filled(form.needs, f"{path}:forms[{place}].needs")
+        _check_filled(form.commands, f"{path}:forms[{place}].commands")
         for number, command in enumerate(form.commands):
-            _check_command(command, f"{path}:forms[{place}].commands[{number}]")
+            _check_command(command, _MAKES, f"{path}:forms[{place}].commands[{number}]")
     if found.fetch.prepare is not None:
-        _check_command(found.fetch.prepare, f"{path}:fetch.prepare")
+        _check_command(found.fetch.prepare, _PREPARES, f"{path}:fetch.prepare")
     for place, row in enumerate(found.published):
         _check_row(row, found, f"{path}:published[{place}]")
     return found
@@ -209,14 +215,22 @@ def find_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     raise UnknownNameError(f"no benchmark {name!r}", fix=f"{hint}one of: {', '.join(known)}")
 
 
-def _check_command(command: str, where: str) -> None:
-    """A benchmark runs nothing but the verbs of `data` and the programs of data_tools/."""
-    words = [*shlex.split(command), "", ""]
-    if not any(words[0] == first and words[1].startswith(second) for first, second in _STARTS):
+def _check_filled(values: Sequence[object], where: str) -> None:
+    if not values:
+        raise RecipeError(f"{where.rpartition(':')[2]} is empty", where=where, fix="name at least one")
+
+
+def _check_command(command: str, start: tuple[str, str], where: str) -> None:
+    """A benchmark runs nothing but verbs of `data`, and one program of data_tools/ that unpacks."""
+    try:
+        words = [*shlex.split(command), "", ""]
+    except ValueError:  # a quote that does not end
+        words = ["", ""]
+    if words[0] != start[0] or not words[1].startswith(start[1]):
         raise RecipeError(
             f"not a command that a benchmark may run: {command}",
             where=where,
-            fix="cnclip data …, or python data_tools/NAME.py …",
+            fix="cnclip data VERB …" if start == _MAKES else "python data_tools/NAME.py …",
         )
 
 

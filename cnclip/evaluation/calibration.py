@@ -80,6 +80,12 @@ class Calibration:
         """What the checkpoint's own logits must be divided by."""
         return self.own.scale / self.fitted.scale
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the search ended at its bound: no temperature is right, the best one is 0 or infinite."""
+        low, high = _SCALE_BOUNDS
+        return not 1.01 * low < self.fitted.scale < 0.99 * high
+
 
 def calibrate(cosines: Rows, labels: Indices, ids: Sequence[str], own_scale: float) -> Calibration:
     """Measure the fixed and the own scale, and the one fitted on half of the pictures.
@@ -175,9 +181,12 @@ def bin_by_confidence(confidence: Scores, right: Scores, binning: Binning = "wid
     Args:
         confidence: float64 [N], 0 to 1.
         right: float64 [N], 1 or 0.
-        binning: "width" parts 0 to 1 at k/15, upper ends included; "mass" gives each bin as many pictures.
+        binning: "width" parts 0 to 1 at k/15, upper ends included; "mass" gives each bin as many pictures;
+            pictures of equal confidence count with their mean accuracy, whichever bins they fall into.
     """
-    order = np.lexsort((right, confidence))
+    _, group = np.unique(confidence, return_inverse=True)
+    right = (np.bincount(group, weights=right) / np.bincount(group))[group]
+    order = np.argsort(confidence, kind="stable")
     if binning == "mass":
         parts = np.array_split(order, BINS)
     else:

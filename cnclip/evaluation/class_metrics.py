@@ -100,6 +100,27 @@ def macro_f1(confusion: Indices) -> float:
     return float(100 * np.mean(2 * right[involved > 0] / involved[involved > 0]))
 
 
+def macro_f1_interval(
+    labels: Indices, predicted: Indices, classes: int, *, samples: int = SAMPLES, seed: int = 0
+) -> Interval:
+    """`macro_f1` with its interval.
+
+    Args:
+        labels, predicted: int64 [N], class numbers.
+        classes: C.
+        samples, seed: of the bootstrap.
+    """
+
+    def measure(weights: Indices | None) -> float:
+        counts = np.ones(len(labels)) if weights is None else weights
+        right = np.bincount(labels, weights=counts * (labels == predicted), minlength=classes)
+        involved = np.bincount(labels, weights=counts, minlength=classes)
+        involved += np.bincount(predicted, weights=counts, minlength=classes)
+        return float(100 * np.mean(2 * right[involved > 0] / involved[involved > 0]))
+
+    return resampled(measure, len(labels), samples=samples, seed=seed)
+
+
 def precisions(confusion: Indices) -> list[float | None]:
     """Share of each class's predictions that are right, percent; None where it was never predicted."""
     predicted = confusion.sum(axis=0)

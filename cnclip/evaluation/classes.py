@@ -6,8 +6,9 @@ Class-name file, one class per line, UTF-8:
     food-fruit<TAB>水果      with an id: belongs to the folder, or the label, `food-fruit`
 
 Ids remove the positional trap; a file has them on every line or on none. Blank lines and repeated names are
-errors, since either shifts or merges classes without a sign. Repeated names can be allowed (ImageNet's
-Chinese names have three pairs of namesakes): they stay separate classes with one and the same prompt.
+errors, since either shifts or merges classes without a sign; so are names that the tokenizer reads alike:
+T恤 and Ｔ恤, or 鳐鱼 and 鳟鱼, whose first characters it does not know. Repeated names can be allowed
+(ImageNet's Chinese names have three pairs of namesakes): they stay separate classes with the same prompt.
 
 Template file: one sentence per line with `{}` where the name goes; a line that stands twice counts twice.
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ import numpy as np
 
 from cnclip.errors import SourceError
 from cnclip.evaluation.class_metrics import Marks
+from cnclip.evaluation.rows import Indices
+from cnclip.text.wordpiece import encode_ids
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def read_class_names(path: Path, *, repeats: bool = False) -> ClassNames:
         repeats: a name may stand twice; an id never.
 
     Raises:
-        SourceError: empty, a blank line, ids on some lines only, or a name or id that stands twice.
+        SourceError: empty, a blank line, ids on some lines only, an empty name or id, or a name or id that
+            stands twice.
     """
     lines = _lines(path, "class names")
     for number, line in enumerate(lines, 1):
@@ -72,13 +76,23 @@ def read_class_names(path: Path, *, repeats: bool = False) -> ClassNames:
             fix="write `id<TAB>name` on every line or on none",
         )
     names = [line.split("\t")[-1].strip() for line in lines]
+    _refuse_blanks(names, path, "a name")
     if not repeats:
         _refuse_repeats(names, path, "class name")
+        _refuse_alike(names, path)
     if not tabs[0]:
         return ClassNames(names=names, ids=None, path=path)
     ids = [line.split("\t")[0].strip() for line in lines]
+    _refuse_blanks(ids, path, "an id")
     _refuse_repeats(ids, path, "class id")
     return ClassNames(names=names, ids=ids, path=path)
+
+
+def name_groups(names: Sequence[str]) -> Indices:
+    """A number for each name, the same for names that the tokenizer reads alike: int64 [len(names)]."""
+    number: dict[tuple[int, ...], int] = {}
+    keys = (tuple(ids) for ids in encode_ids(names))
+    return np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
 
 
 def read_templates(path: Path) -> list[str]:
@@ -133,9 +147,14 @@ def read_label_sets(path: Path, classes: ClassNames) -> dict[str, Marks]:
             )
         if image_id in marks:
             raise SourceError(f"image {image_id} stands twice", where=where, fix="put its labels on one line")
+        doubtful = [_number(label, number, classes, where) for label in unsure]
+        shown = [_number(label, number, classes, where) for label in row["labels"]]
+        if both := sorted({*doubtful} & {*shown}):
+            raise SourceError(
+                f"{classes.names[both[0]]} is both shown and unsure", where=where, fix="put it into one list"
+            )
         mark: Marks = np.zeros(len(classes.names), dtype=np.int8)
-        mark[[_number(label, number, classes, where) for label in unsure]] = -1
-        mark[[_number(label, number, classes, where) for label in row["labels"]]] = 1
+        mark[doubtful], mark[shown] = -1, 1
         marks[image_id] = mark
     return marks
 
@@ -192,6 +211,29 @@ def _lines(path: Path, purpose: str) -> list[str]:
     if not text.strip():
         raise SourceError(f"a file of {purpose} without any", where=str(path))
     return [line.removesuffix("\r") for line in lines]
+
+
+def _refuse_blanks(values: list[str], path: Path, what: str) -> None:
+    for number, value in enumerate(values, 1):
+        if not value:
+            raise SourceError(
+                f"a line without {what}", where=f"{path}:{number}", fix="write `id<TAB>name` on every line"
+            )
+
+
+def _refuse_alike(names: list[str], path: Path) -> None:
+    """Names that differ on paper only: their classes would share a row, and all their pictures be wrong."""
+    groups = name_groups(names)
+    counts = np.bincount(groups)
+    if counts.max() > 1:
+        alike = [place for place, group in enumerate(groups.tolist()) if group == counts.argmax()]
+        shown = ", ".join(f"{names[place]!r} (line {place + 1})" for place in alike)
+        raise SourceError(
+            f"class names that the tokenizer reads alike: {shown}",
+            where=str(path),
+            fix="say them in other words; full width, upper case and characters unknown to it make no"
+            " difference",
+        )
 
 
 def _refuse_repeats(values: list[str], path: Path, what: str) -> None:

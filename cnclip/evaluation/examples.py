@@ -50,10 +50,17 @@ class Gallery:
 
     def picture(self, index: int, score: float, correct: bool | None, prefix: str = "") -> Picture:
         """One picture under the first of its captions, or under its id where it has none."""
-        stored = self.store.image(index)
-        texts = self.store.pair_texts[self.store.pair_images == index]
-        label = self.store.text(int(texts[0])).caption if len(texts) else stored.image_id
-        return Picture(stored.image, prefix + label, score, correct)
+        return stored_picture(self.store, index, score, correct, prefix)
+
+
+def stored_picture(
+    store: StoreReader, index: int, score: float, correct: bool | None, prefix: str = ""
+) -> Picture:
+    """A picture of a store under the first of its captions, or under its id where it has none."""
+    stored = store.image(index)
+    texts = store.texts_of(index)
+    label = store.text(int(texts[0])).caption if len(texts) else stored.image_id
+    return Picture(stored.image, prefix + label, score, correct)
 
 
 def search_pictures(
@@ -97,10 +104,25 @@ def extreme_queries(
         which: by (rank, then score of the correct picture).
         count: how many captions, and pictures for each.
     """
-    chosen = _extreme_texts(direction, gallery.store, which, count)
-    found, scores = top_items(text_rows[chosen], gallery.rows, count)
+    chosen = extreme_texts(direction, gallery.store, which, count)
+    return found_pictures(chosen, direction, gallery, text_rows, top=count)
+
+
+def found_pictures(
+    texts: Indices, direction: DirectionResult, gallery: Gallery, text_rows: Rows, *, top: int
+) -> list[QueryResult]:
+    """What captions found; the correct picture at the end, under its rank, where none is shown.
+
+    Args:
+        texts: int64, the numbers of labelled captions.
+        direction: the text -> image result of the gallery's store.
+        gallery: the store's pictures.
+        text_rows: float32 [text_count, D], unit length.
+        top: pictures for each, without the one at the end.
+    """
+    found, scores = top_items(text_rows[texts], gallery.rows, top)
     results = []
-    for text, indices, values in zip(chosen, found, scores, strict=True):
+    for text, indices, values in zip(texts, found, scores, strict=True):
         positives = set(gallery.store.pair_images[gallery.store.pair_texts == text].tolist())
         pictures = [
             gallery.picture(int(index), float(value), int(index) in positives)
@@ -115,7 +137,7 @@ def extreme_queries(
     return results
 
 
-def _extreme_texts(direction: DirectionResult, store: StoreReader, which: Extreme, count: int) -> Indices:
+def extreme_texts(direction: DirectionResult, store: StoreReader, which: Extreme, count: int) -> Indices:
     """Labelled texts by (rank, score), no caption twice; int64 [<= count]."""
     sign = 1 if which == "best" else -1
     labelled = np.flatnonzero(direction.ranks)

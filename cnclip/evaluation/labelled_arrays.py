@@ -16,7 +16,8 @@ from __future__ import annotations
 import gzip
 import io
 import struct
-import zipfile
+import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from PIL import Image
 
 from cnclip.artifacts import sha256_file
 from cnclip.errors import SourceError
+from cnclip.evaluation.archives import ArchiveWords, archive_names, read_archive
+from cnclip.evaluation.class_folders import FolderImage
 from cnclip.evaluation.class_metrics import Marks
 from cnclip.evaluation.classes import ClassNames
-from cnclip.evaluation.labelled import FolderImage, LabelledImages, LabelledRows
+from cnclip.evaluation.labelled import LabelledImages, LabelledRows
 from cnclip.evaluation.rows import Indices
 
 Pixels = npt.NDArray[np.uint8]
@@ -61,7 +64,7 @@ def holds_embeddings(path: Path) -> bool:
     Raises:
         SourceError: it cannot be read.
     """
-    return path.suffix == ".npz" and "embeddings" in _archive(path)
+    return path.suffix == ".npz" and "embeddings" in archive_names(path, _words(path))
 
 
 def rows_from_array(path: Path, classes: ClassNames) -> LabelledRows:
@@ -71,14 +74,16 @@ def rows_from_array(path: Path, classes: ClassNames) -> LabelledRows:
         SourceError: not such a file, wrong shapes, a row without direction, labels beyond the classes.
     """
     arrays = _archive(path)
-    rows = _take(arrays, "embeddings", path).astype(np.float64)
-    if rows.ndim != 2 or not len(rows):
-        raise SourceError(f"embeddings have the shape {rows.shape}, not [N, D]", where=str(path))
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    given = _take(arrays, "embeddings", path)
+    if given.dtype.kind not in "fiu" or given.ndim != 2 or not given.size:
+        raise SourceError(f"embeddings are {given.dtype} {given.shape}, not numbers [N, D]", where=str(path))
+    rows = given.astype(np.float64)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise SourceError("an embedding is zero, NaN or infinite", where=str(path), fix="embed again")
     labels, marks = _labels(_take(arrays, "labels", path), len(rows), classes, path)
-    ids = _ids(arrays, len(rows))
+    ids = _ids(arrays, len(rows), path)
     return LabelledRows(ids, (rows / lengths).astype(np.float32), labels, marks, sha256_file(path))
 
 
@@ -92,7 +97,7 @@ def images_from_array(path: Path, classes: ClassNames) -> LabelledImages:
     if path.suffix == ".npz":
         arrays = _archive(path)
         pixels, given = _take(arrays, "pixels", path), _take(arrays, "labels", path)
-        ids = _ids(arrays, len(pixels))
+        ids = None if pixels.ndim == 0 else _ids(arrays, len(pixels), path)
     elif "idx3-ubyte" in path.name:
         beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
         pixels, given = _read_idx(path), _read_idx(beside)
@@ -105,12 +110,13 @@ def images_from_array(path: Path, classes: ClassNames) -> LabelledImages:
             fix="give class folders, a store with --labels, an .npz file, MNIST's idx files, or the binary"
             " version of CIFAR (the python version is a pickle, which is not opened)",
         )
-    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[3] != 3):
+    grey, colour = pixels.ndim == 3, pixels.ndim == 4 and pixels.shape[3] == 3
+    if pixels.dtype != np.uint8 or not (grey or colour) or not pixels.size:
         raise SourceError(
             f"pixels are {pixels.dtype} {pixels.shape}, not uint8 [N, H, W, 3] or [N, H, W]", where=str(path)
         )
     labels, marks = _labels(given, len(pixels), classes, path)
-    names = ids or _ids({}, len(pixels))
+    names = ids or _ids({}, len(pixels), path)
     return LabelledImages(
         source=ArrayImages(pixels, names),
         ids=names,
@@ -147,17 +153,11 @@ def _labels(
 
 
 def _archive(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise SourceError(f"no such file: {path}") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise SourceError(
-            f"cannot read the arrays: {error}",
-            where=str(path),
-            fix="save it with numpy.savez, without objects",
-        ) from None
+    return read_archive(path, _words(path))
+
+
+def _words(path: Path) -> ArchiveWords:
+    return ArchiveWords("the arrays", f"no such file: {path}", "save it with numpy.savez, without objects")
 
 
 def _take(arrays: dict[str, npt.NDArray[Any]], name: str, path: Path) -> npt.NDArray[Any]:
@@ -166,8 +166,24 @@ def _take(arrays: dict[str, npt.NDArray[Any]], name: str, path: Path) -> npt.NDA
     return arrays[name]
 
 
-def _ids(arrays: dict[str, npt.NDArray[Any]], items: int) -> list[str]:
-    return [str(name) for name in arrays.get("ids", np.arange(items))]
+def _ids(arrays: dict[str, npt.NDArray[Any]], items: int, path: Path) -> list[str]:
+    """The names, or 0, 1, 2 … where there are none.
+
+    Raises:
+        SourceError: not one name per item, or one name for two items.
+    """
+    given = arrays.get("ids", np.arange(items))
+    if given.shape != (items,):
+        raise SourceError(f"ids have the shape {given.shape}, not [{items}]", where=str(path))
+    names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in given]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise SourceError(
+            f"{len(repeated)} ids stand twice, such as {repeated[0]!r}",
+            where=str(path),
+            fix="give each picture a name of its own",
+        )
+    return names
 
 
 def _read_idx(path: Path) -> npt.NDArray[Any]:
@@ -199,5 +215,5 @@ def _bytes(path: Path) -> bytes:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except FileNotFoundError:
         raise SourceError(f"no such file: {path}") from None
-    except (OSError, EOFError) as error:
-        raise SourceError(f"cannot read the file: {error}", where=str(path)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"cannot read the file: {error}", where=str(path), fix="fetch it again") from None

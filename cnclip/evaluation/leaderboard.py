@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cnclip.tables import Table
 
 RESULTS = "results.json"
 _ZEROSHOT = {"top1": "top-1", "top5": "top-5", "mean_per_class": "类平均 mean per class"}
+ACCURACY = "accuracy"
 _SHORT = {"t2i": "文→图", "i2t": "图→文"}
 
 
@@ -40,8 +41,15 @@ class Entry:
 
     @property
     def score(self) -> float:
-        """What the entries are sorted by, percent."""
-        return float(self.content["mean_recall" if self.kind == "retrieval" else "top1"])
+        """What the entries are sorted by, percent: mean recall, or the data set's own metric."""
+        if self.kind == "retrieval":
+            return float(self.content["mean_recall"])
+        return float(self.content["metric"]["value"] if "metric" in self.content else self.content["top1"])
+
+    @property
+    def metric(self) -> str:
+        """By what a zero-shot run is judged: accuracy where it does not say."""
+        return str(self.content["metric"]["name"] if "metric" in self.content else ACCURACY)
 
     def to_json(self) -> dict[str, Any]:
         """For leaderboard.json: the file's content without its long parts."""
@@ -135,9 +143,7 @@ def _entries(path: Path, folder: Path) -> Iterator[Entry]:
         kind = "retrieval" if "text_to_image" in content else "zeroshot"
         shown = str(data.get("path", "?"))
         made_of = str(data.get("fingerprint") or shown)
-        if kind == "zeroshot":  # with other classes it is another task on the same pictures
-            made_of += f", {len(content.get('classes', []))} classes"
-        yield Entry(
+        entry = Entry(
             source=path.relative_to(folder),
             kind=kind,
             model=str(run["checkpoint"]["name"]),
@@ -145,6 +151,12 @@ def _entries(path: Path, folder: Path) -> Iterator[Entry]:
             fingerprint=made_of,
             content=content,
         )
+        if (
+            kind == "zeroshot"
+        ):  # with other classes, or judged otherwise, it is another task on the same pictures
+            task = f"{made_of}, {len(content.get('classes', []))} classes, {entry.metric}"
+            entry = replace(entry, fingerprint=task)
+        yield entry
 
 
 def _runs(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -181,19 +193,22 @@ def _retrieval(group: Group) -> Table:
 
 
 def _zeroshot(group: Group) -> Table:
+    metric = group.entries[0].metric
+    own = [] if metric == ACCURACY else [metric]
     rows = [
         [
             str(place),
             entry.model,
+            *(_percent(entry.score) for _ in own),
             *(_percent(entry.content[name]) for name in _ZEROSHOT),
             str(entry.source.parent),
         ]
         for place, entry in enumerate(group.entries, start=1)
     ]
     counts = group.entries[0].content
-    note = f"{counts.get('images', '?')} 张图片 images"
+    note = f"{counts.get('images', '?')} 张图片 images; 评判指标 judged by {metric}"
     title = f"零样本分类 Zero-shot classification (%): {_names(group.data)}"
-    return Table(title, ["#", "模型 model", *_ZEROSHOT.values(), "结果 run"], rows, note)
+    return Table(title, ["#", "模型 model", *own, *_ZEROSHOT.values(), "结果 run"], rows, note)
 
 
 def _names(data: Sequence[str]) -> str:

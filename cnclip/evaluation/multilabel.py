@@ -14,8 +14,8 @@ import numpy as np
 from cnclip.errors import SourceError
 from cnclip.evaluation.calibration import FIXED_SCALE, log_probabilities
 from cnclip.evaluation.class_metrics import Marks, average_precisions, mean_average_precision, resampled
-from cnclip.evaluation.rows import Indices, Rows
-from cnclip.evaluation.statistics import Interval
+from cnclip.evaluation.rows import Indices, Rows, Scores
+from cnclip.evaluation.statistics import Interval, intervals
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class MultiLabelResult:
     Attributes:
         map11: mean of the classes' 11-point average precision, with its interval.
         chance: what constant scores get: the mean share of the judged pictures that show a class.
-        top1, top5: share of pictures with a shown class at the top, or among the first five.
+        top1, top5: share of pictures with a shown class at the top, or among the first five; of those that
+            show a class.
+        spans: "top1", "top5" -> value with its interval.
         images: pictures measured.
         classes: one result per class, in file order.
         ranks: int64 [images], place of the best shown class; 0 for pictures that show none.
@@ -50,6 +52,7 @@ class MultiLabelResult:
     chance: float
     top1: float
     top5: float
+    spans: dict[str, Interval]
     images: int
     classes: list[MarkedClass]
     ranks: Indices = field(repr=False)
@@ -74,14 +77,16 @@ def classify_marked(
     scores = log_probabilities(cosines, FIXED_SCALE)
     ranks = best_shown_ranks(cosines, marks)
     judged = ranks[ranks > 0]
+    hits: Scores = 100 * np.stack([judged <= 1, judged <= 5], axis=1).astype(np.float64)
     each = zip(class_names, marks.T, average_precisions(scores, marks), strict=True)
     return MultiLabelResult(
         map11=resampled(
             lambda weights: mean_average_precision(scores, marks, weights), len(marks), samples=samples
         ),
         chance=mean_average_precision(np.zeros_like(scores), marks),
-        top1=float(100 * (judged <= 1).mean()),
-        top5=float(100 * (judged <= 5).mean()),
+        top1=float(hits[:, 0].mean()),
+        top5=float(hits[:, 1].mean()),
+        spans=dict(zip(("top1", "top5"), intervals(hits), strict=True)),
         images=len(marks),
         classes=[MarkedClass(name, int((mark == 1).sum()), value) for name, mark, value in each],
         ranks=ranks,

@@ -11,7 +11,6 @@ For both directions, `t2i` and `i2t`, one entry per labelled query:
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from cnclip.artifacts import atomic_file
 from cnclip.errors import SourceError
+from cnclip.evaluation.archives import ArchiveWords, read_archive
 from cnclip.evaluation.retrieval import DirectionResult, RetrievalResult
 from cnclip.evaluation.rows import Indices, Scores
 
@@ -117,16 +117,14 @@ def load_queries(path: Path) -> dict[str, Queries]:
         SourceError: no such file, or it is not one of these.
     """
     fix = "measure again: cnclip eval retrieval MODEL STORE --output FOLDER"
+    arrays = read_archive(path, ArchiveWords("the ranks", "the run has no ranks of its queries", fix))
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {
-                name: Queries(
-                    [one.decode() for one in arrays[f"{name}_ids"].tolist()],
-                    *(arrays[f"{name}_{field}"] for field in _FIELDS),
-                )
-                for name in ("t2i", "i2t")
-            }
-    except FileNotFoundError:
-        raise SourceError("the run has no ranks of its queries", where=str(path), fix=fix) from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        return {
+            name: Queries(
+                [one.decode() for one in arrays[f"{name}_ids"].tolist()],
+                *(arrays[f"{name}_{field}"] for field in _FIELDS),
+            )
+            for name in ("t2i", "i2t")
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(f"cannot read the ranks: {error}", where=str(path), fix=fix) from None

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from cnclip.errors import PeerError
+from cnclip.errors import PeerError, RecipeError
 from cnclip.evaluation.rows import Indices, Rows
 
 Value = TypeVar("Value")
@@ -117,6 +117,20 @@ def join_processes() -> Processes:
             dist.init_process_group("gloo", timeout=_MEETING)
         group = dist.new_group(backend="gloo", timeout=_PATIENCE)
     return Processes(dist.get_rank(), dist.get_world_size(), group)
+
+
+def refuse_company(verb: str) -> None:
+    """Stop a verb that one process does alone, where a launcher started several.
+
+    Raises:
+        RecipeError: each of them would do all of the work, and write the same files at the same time.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1:
+        raise RecipeError(
+            f"cnclip {verb} runs in one process, {count} were started",
+            fix="start it without accelerate launch or torchrun",
+        )
 
 
 def device_of(wanted: str, processes: Processes) -> str | None:

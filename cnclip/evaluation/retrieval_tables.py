@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 from cnclip.evaluation.per_query import Queries
 from cnclip.evaluation.uncertainty import METRICS, SHOWN, Comparison, Draws, compare_queries, metric_name
@@ -84,7 +84,18 @@ def compare_all(queries: Mapping[str, Mapping[str, Queries]], draws: Draws) -> l
     ]
 
 
-def comparison_lines(comparisons: Sequence[Comparison]) -> list[str]:
+class Said(Protocol):
+    """A comparison of two runs that can be said in a sentence."""
+
+    @property
+    def first(self) -> str: ...
+    @property
+    def second(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+
+
+def comparison_lines(comparisons: Sequence[Said]) -> list[str]:
     """One sentence each, and how many comparisons were made where several were."""
     lines = [comparison.words for comparison in comparisons]
     pairs = {(one.first, one.second) for one in comparisons}

@@ -25,7 +25,8 @@ _UNIT_TOLERANCE = 1e-3
 
 def on_grid(rows: Rows) -> Scores:
     """Rows in whole multiples of 2**-26, whose dot products are exact: float64 [N, D], in that unit."""
-    return np.rint(rows.astype(np.float64) * GRID)
+    whole: Rows = np.rint(rows * np.float32(GRID))  # by a power of two: exact in float32 too
+    return whole.astype(np.float64)
 
 
 def check_rows(rows: Rows, kind: str, ids: Sequence[str] | None = None) -> None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom, chi2
+from scipy.stats import binom
 
 from cnclip.errors import SourceError
 from cnclip.evaluation.rows import Indices, Scores
 
 SAMPLES = 1000
 CONFIDENCE = 0.95
+FEWEST = 20  # independent draws; from fewer no bootstrap interval is trusted
 _BLOCK_DRAWS = 1 << 22
-_EXACT_BELOW = 1000  # differing queries up to which McNemar's test is the exact binomial one
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Difference:
         interval: of the mean difference.
         p: share of bootstrap samples on the other side of zero, twice the smaller one; at least 2 / samples.
         first_only, second_only: queries that only the first or only the second gets right.
-        mcnemar_p: chance of such an uneven split between equal models (McNemar 1947; exact below 1 000).
+        mcnemar_p: chance of such an uneven split between equal models (McNemar 1947, exactly). It takes
+            queries for independent: where some belong together (`grouped`) it is too small.
+        drawn: groups of queries that the bootstrap draws from; None = not known, taken for enough.
+        grouped: whether some queries were drawn together, such as the captions of one picture.
     """
 
     interval: Interval
@@ -46,11 +49,18 @@ class Difference:
     first_only: int
     second_only: int
     mcnemar_p: float
+    drawn: int | None = None
+    grouped: bool = False
 
     @property
     def differs(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.interval.low > 0 or self.interval.high < 0
+        """Whether the interval leaves out zero, and is of enough queries: five that agree prove nothing."""
+        return not self.too_few and (self.interval.low > 0 or self.interval.high < 0)
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few independent queries for a verdict."""
+        return self.drawn is not None and self.drawn < FEWEST
 
 
 def bootstrap_means(
@@ -127,17 +137,20 @@ def paired_difference(
     tails = int(min((means <= 0).sum(), (means >= 0).sum()))
     right, too = first > 0, second > 0
     first_only, second_only = int((right & ~too).sum()), int((too & ~right).sum())
+    drawn = len(change) if groups is None else len(np.unique(groups))
     return Difference(
         interval=Interval(float(change.mean()), float(low), float(high)),
         p=min(1.0, 2 * max(tails, 1) / samples),
         first_only=first_only,
         second_only=second_only,
         mcnemar_p=mcnemar(first_only, second_only),
+        drawn=drawn,
+        grouped=drawn < len(change),
     )
 
 
 def mcnemar(first_only: int, second_only: int) -> float:
-    """Two-sided p-value of McNemar's test: exactly binomial; from 1 000 queries on the corrected chi-square.
+    """Two-sided p-value of McNemar's test, exactly: the sign test on the queries that only one gets right.
 
     Args:
         first_only, second_only: queries that only one of the two gets right.
@@ -145,9 +158,7 @@ def mcnemar(first_only: int, second_only: int) -> float:
     differing = first_only + second_only
     if not differing:
         return 1.0
-    if differing < _EXACT_BELOW:
-        return float(min(1.0, 2 * binom.cdf(min(first_only, second_only), differing, 0.5)))
-    return float(chi2.sf((abs(first_only - second_only) - 1) ** 2 / differing, 1))
+    return float(min(1.0, 2 * binom.cdf(min(first_only, second_only), differing, 0.5)))
 
 
 def in_words(difference: Difference, name: str, first: str, second: str) -> str:
@@ -160,6 +171,11 @@ def in_words(difference: Difference, name: str, first: str, second: str) -> str:
     """
     span = difference.interval
     figures = f"{span.value:+.2f} [{span.low:+.2f}, {span.high:+.2f}]"
+    if difference.too_few:
+        return (
+            f"{name}：只有 {difference.drawn} 个独立样本，太少，不下结论 only {difference.drawn} independent"
+            f" samples, too few to tell {second} from {first} ({figures})"
+        )
     if not difference.differs:
         return (
             f"{name}：{second} 与 {first} 没有可靠的差别 these two do not differ reliably ({figures},"

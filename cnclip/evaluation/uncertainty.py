@@ -67,8 +67,9 @@ class Comparison:
             return said
         found = self.difference
         p = "p < 0.001" if found.mcnemar_p < 0.001 else f"p = {found.mcnemar_p:.3f}"
+        taken = "（把各条查询当作独立的 as if queries were independent）" if found.grouped else ""
         return (
-            f"{said}; McNemar {p}"
+            f"{said}; McNemar {p}{taken}"
             f"（只有前者对 first only {found.first_only}，只有后者对 second only {found.second_only}）"
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,13 +13,14 @@ from cnclip.evaluation.calibration import FIXED_SCALE, Calibration, calibrate, l
 from cnclip.evaluation.class_metrics import (
     Marks,
     MetricName,
-    macro_f1,
+    macro_f1_interval,
     mean_average_precision,
     mean_per_class_interval,
     precisions,
     resampled,
     roc_auc,
 )
+from cnclip.evaluation.classes import name_groups
 from cnclip.evaluation.labelled import LabelledRows
 from cnclip.evaluation.multilabel import MultiLabelResult
 from cnclip.evaluation.rows import Indices, Rows, Scores
@@ -31,7 +31,7 @@ PAIRS = 20
 _SHOWN_GROUPS = 8
 _SHOWN_WRONG = 6
 _SHOWN_RIGHT = 2
-_RESAMPLES = 200  # of a metric that needs a sort per draw
+_RESAMPLES = 200  # of a metric that is no mean, so that each draw is measured anew
 
 
 class Confusion(NamedTuple):
@@ -75,8 +75,7 @@ class Findings:
         result: the accuracies.
         metric: the data set's own.
         value: of that metric, with its interval, percent.
-        spans: "top1", "top5", "mean_per_class" -> value with its interval, percent.
-        macro_f1: percent.
+        spans: "top1", "top5", "mean_per_class", "macro_f1" -> value with its interval, percent.
         precisions: of each class, percent; None where it was never predicted.
         confusions: the most frequent first.
         calibration: None for fewer than two pictures.
@@ -88,7 +87,6 @@ class Findings:
     metric: MetricName
     value: Interval
     spans: dict[str, Interval]
-    macro_f1: float
     precisions: list[float | None]
     confusions: list[Confusion]
     calibration: Calibration | None
@@ -112,16 +110,16 @@ def find(
         SourceError: the metric does not fit the data, such as ROC-AUC for three classes.
     """
     hits: Scores = 100 * np.stack([result.ranks <= 1, result.ranks <= 5], axis=1).astype(np.float64)
+    names = [found.name for found in result.classes]
     spans = dict(zip(("top1", "top5"), intervals(hits), strict=True))
     spans["mean_per_class"] = mean_per_class_interval(result.confusion)
+    spans["macro_f1"] = macro_f1_interval(data.labels, result.predicted, len(names), samples=_RESAMPLES)
     confusions = most_confused(result.confusion)
-    names = [found.name for found in result.classes]
     return Findings(
         result=result,
         metric=metric,
         value=_own_metric(metric, spans, cosines, data.labels),
         spans=spans,
-        macro_f1=macro_f1(result.confusion),
         precisions=precisions(result.confusion),
         confusions=confusions,
         calibration=calibrate(cosines, data.labels, data.ids, own_scale) if len(data.ids) > 1 else None,
@@ -182,12 +180,11 @@ def _own_metric(metric: MetricName, spans: dict[str, Interval], cosines: Rows, l
 def _namesakes(
     names: Sequence[str], cosines: Rows, labels: Indices, result: ZeroShotResult
 ) -> Namesakes | None:
-    count = Counter(names)
-    repeated = np.array([count[name] > 1 for name in names])
+    group = name_groups(names)
+    repeated = np.bincount(group)[group] > 1
     if not repeated.any():
         return None
     concerned = np.flatnonzero(repeated[labels])
-    group = np.unique(np.array(names), return_inverse=True)[1]
     truth = labels[concerned]
     true_score = cosines[concerned, truth][:, None]
     ahead = (cosines[concerned] >= true_score) & (group[None, :] != group[truth][:, None])

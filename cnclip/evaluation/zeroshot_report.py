@@ -5,7 +5,7 @@ Of pictures with one class each (percent where nothing else is said; what may be
     success          true; a run that fails leaves no such file and a non-zero exit code
     metric           name (accuracy, mean-per-class, roc_auc, 11point_mAP), value, interval [low, high], 95 %
     top1, top5, mean_per_class, macro_f1
-    intervals        top1, top5, mean_per_class: [low, high]
+    intervals        top1, top5, mean_per_class, macro_f1: [low, high]
     chance           top1, top5
     images, unlabelled, empty_classes
     classes          [{name, images, top1, precision (null: never predicted)}]
@@ -17,12 +17,13 @@ Of pictures with one class each (percent where nothing else is said; what may be
                      {value, low, high, p, mcnemar_p, differs}
     templates        the sentences; dataset: ELEVATER's name or null
     against          null, or run (a folder), top1, top5: what this run is better by, as difference above
-    run              checkpoint {name, image_tower, text_tower}, …, data {path, fingerprint: of the pictures,
-                     their labels and the class names}
+    run              checkpoint {name, image_tower, text_tower}, …, command, data {path, fingerprint: of the
+                     pictures, their labels and the class names}
 
 Of pictures that may show several classes: the same without macro_f1, confusions, calibration and namesakes;
 classes hold average_precision (null: no picture) in place of top1; top1 and top5 ask whether a shown class is
-at the top; mean_per_class is the mean 11-point average precision; chance holds the metric of constant scores.
+at the top; intervals are of these two; mean_per_class is the mean 11-point average precision; chance holds
+the metric of constant scores.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def findings_json(found: Findings) -> dict[str, Any]:
         "top1": round(result.top1, 4),
         "top5": round(result.top5, 4),
         "mean_per_class": round(result.mean_per_class, 4),
-        "macro_f1": round(found.macro_f1, 4),
+        "macro_f1": round(found.spans["macro_f1"].value, 4),
         "intervals": {name: _span(span) for name, span in found.spans.items()},
         "chance": {"top1": round(result.chance(), 4), "top5": round(result.chance(5), 4)},
         "images": result.images,
@@ -88,6 +89,7 @@ def marked_json(found: MultiLabelResult) -> dict[str, Any]:
         "top1": round(found.top1, 4),
         "top5": round(found.top5, 4),
         "mean_per_class": round(found.map11.value, 4),
+        "intervals": {name: _span(span) for name, span in found.spans.items()},
         "chance": {"metric": round(found.chance, 4)},
         "images": found.images,
         "empty_classes": sum(not each.images for each in found.classes),

@@ -30,7 +30,7 @@ def findings_tables(found: Findings, *, most_classes: int | None = HARDEST) -> l
         _metric_row("top-1", found.spans["top1"], result.chance()),
         _metric_row("top-5", found.spans["top5"], result.chance(5)),
         _metric_row("类平均 mean per class", found.spans["mean_per_class"], result.chance()),
-        ["宏 F1 macro F1", f"{found.macro_f1:.1f}", "-", "-"],
+        _metric_row("宏 F1 macro F1", found.spans["macro_f1"], None),
     ]
     if found.metric not in ("accuracy", "mean-per-class"):
         rows.append(_metric_row(found.metric, found.value, 50.0 if found.metric == "roc_auc" else None))
@@ -71,6 +71,11 @@ def calibration_table(found: Calibration) -> Table:
         f"在 {found.fitted_on} 张上拟合，在另外 {found.measured_on} 张上测量 fitted on one half, measured"
         f" on the other; 准确率 accuracy {found.accuracy:.1f}; 温度 temperature {found.temperature:.3f}"
     )
+    if found.at_end:
+        note += (
+            "; 拟合停在搜索范围的边上，没有合适的温度 the fit ended at the edge of its search: no temperature"
+            " mends this"
+        )
     return Table("校准 Calibration (ECE: 百分点 percentage points)", header, rows, note)
 
 
@@ -85,8 +90,8 @@ def marked_tables(found: MultiLabelResult, *, most_classes: int | None = HARDEST
     """The numbers and the hardest classes of pictures that show several classes."""
     rows = [
         _metric_row("11point_mAP", found.map11, found.chance),
-        ["top-1", f"{found.top1:.1f}", "-", "-"],
-        ["top-5", f"{found.top5:.1f}", "-", "-"],
+        _metric_row("top-1", found.spans["top1"], None),
+        _metric_row("top-5", found.spans["top5"], None),
     ]
     note = f"{found.images} 张图片 images, {len(found.classes)} 类 classes"
     summary = Table("多标签零样本分类 Multi-label zero-shot classification (%)", _HEADER, rows, note)

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from cnclip.commands.benchmark_data import place_of, ready_store
-from cnclip.errors import StoreError
-from cnclip.evaluation.benchmarks import find_benchmark
+from cnclip.errors import RecipeError, StoreError
+from cnclip.evaluation.benchmarks import SHIPPED, find_benchmark
 from cnclip.evaluation.processes import Processes
 from cnclip.stores.reader import StoreReader
 
@@ -163,3 +163,15 @@ def test_a_store_that_is_too_small_is_refused_however_it_came_to_be(tmp_path: Pa
     for _ in range(2):  # right after it was built, and when it is there
         with pytest.raises(StoreError, match="3 pictures instead of 29806, 3 captions instead of 5008"):
             ready_store(place, Processes())
+
+
+def test_a_command_that_is_none_is_named(tmp_path: Path) -> None:
+    text = (SHIPPED / "emoji.yaml").read_text(encoding="utf-8").replace("data build", "data biuld")
+    (tmp_path / "emoji.yaml").write_text(text, encoding="utf-8")
+    data = tmp_path / "数据"
+    (data / "pictures").mkdir(parents=True)
+    (data / "heldout.jsonl").touch()
+    place = place_of(find_benchmark("emoji", tmp_path), data, tmp_path / "库")
+    with pytest.raises(RecipeError, match="asks for 'data biuld', which is no command") as caught:
+        place.make()
+    assert "data build" in (caught.value.fix or "")

@@ -12,6 +12,7 @@ import pytest
 from cnclip.artifacts import write_json
 from cnclip.commands.eval_compare import compare, leaderboard, run_compare
 from cnclip.errors import RecipeError, SourceError
+from cnclip.evaluation.per_picture import PictureRanks, save_pictures
 from cnclip.evaluation.per_query import both_directions, save_queries
 from cnclip.evaluation.report import retrieval_json
 from cnclip.evaluation.retrieval import recall_at_k
@@ -51,6 +52,17 @@ def zeroshot(top1: float, name: str) -> dict[str, Any]:
         "classes": [{"name": "猫"}],
         "run": {"checkpoint": {"name": name}, "data": {"path": "图/测试", "fingerprint": None}},
     }
+
+
+def classified_run(folder: Path, *, right: int, other: int = 0) -> Path:
+    """A zero-shot run on 40 pictures of 8 classes, the first `right` of them right; `other` labels differ."""
+    ranks = np.where(np.arange(40) < right, 1, 3)
+    labels = (np.arange(40) + (np.arange(40) < other)) % 8
+    content = zeroshot(30.0, folder.name) | {"metric": {"name": "accuracy", "value": 30.0}}
+    content["intervals"] = {"top1": [28.0, 32.0]}
+    write_json(folder / "results.json", content)
+    save_pictures(folder / "per_picture.npz", PictureRanks([f"图{i}" for i in range(40)], ranks, labels, 8))
+    return folder
 
 
 def test_two_runs_stand_side_by_side_and_the_better_one_is_named(
@@ -94,11 +106,32 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no results\.json"):
         compare([first, tmp_path / "leer"])
     write_json(tmp_path / "z" / "results.json", zeroshot(50, "m"))
-    with pytest.raises(SourceError, match="not the results of a retrieval run"):
+    with pytest.raises(SourceError, match="not the results of a retrieval or zero-shot run"):
         compare([first, tmp_path / "z"])
+    classified = classified_run(tmp_path / "zs", right=3)
+    with pytest.raises(SourceError, match="no number in common: zs are zero-shot"):
+        compare([first, classified])
     fewer = run(tmp_path / "c", noise=1, images=30)
     with pytest.raises(SourceError, match="not asked the same queries"):
         compare([first, fewer])
+
+
+def test_zero_shot_runs_are_compared_picture_by_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [classified_run(tmp_path / "短", right=12), classified_run(tmp_path / "长", right=30)]
+    assert run_compare([*map(str, folders), "--output", str(tmp_path / "对比"), "--bootstrap", "200"]) == 0
+    shown = capsys.readouterr().out
+    assert "30.0 [28.0, 32.0]" in shown
+    assert "top-1：长 好于 is better than 短 (+45.00" in shown and "only second" not in shown
+    assert "McNemar p = 7.63e-06（只有前者对 first only 0，只有后者对 second only 18）" in shown
+    content = json.loads((tmp_path / "对比" / "comparison.json").read_text(encoding="utf-8"))
+    assert [one["metric"] for one in content["comparisons"]] == ["top1", "top5"]
+    assert content["comparisons"][0]["differs"] is True and content["comparisons"][1]["differs"] is False
+    assert "长 好于" in (tmp_path / "对比" / "report.html").read_text(encoding="utf-8")
+    assert not (tmp_path / "对比" / "report.tex").exists()
+    with pytest.raises(SourceError, match="4 of 40 pictures have another class"):
+        compare([folders[0], classified_run(tmp_path / "别的", right=3, other=4)])
 
 
 def test_a_leaderboard_has_a_table_for_each_data_best_first(
@@ -130,6 +163,23 @@ def test_a_leaderboard_has_a_table_for_each_data_best_first(
     before = (tmp_path / "leaderboard.json").read_bytes()
     assert leaderboard(tmp_path, output=tmp_path / "anderswo") == 0
     assert (tmp_path / "anderswo" / "leaderboard.json").read_bytes() == before
+
+
+def test_zero_shot_runs_are_ranked_by_their_own_metric_and_each_metric_for_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, top1, auc in (("a", 40, 71.5), ("b", 60, 55.0)):
+        content = zeroshot(top1, name) | {"metric": {"name": "roc_auc", "value": auc}}
+        write_json(tmp_path / name / "results.json", content)
+    write_json(
+        tmp_path / "c" / "results.json",
+        zeroshot(99, "c") | {"metric": {"name": "accuracy", "value": 99}},
+    )
+    assert leaderboard(tmp_path) == 0
+    groups = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["groups"]
+    assert [[entry["model"] for entry in group["entries"]] for group in groups] == [["c"], ["a", "b"]]
+    shown = capsys.readouterr().out
+    assert "roc_auc" in shown and "71.5" in shown
 
 
 def test_an_empty_folder_is_no_leaderboard(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_one_command_gives_table_curve_csv_and_verdict(
     assert linear[-1]["top1"] > 90  # colours are easy
     assert {point["method"] for point in content["points"]} >= {"coop", "cocoop"}
     assert (output / "report.html").is_file() and (output / "report.md").is_file()
+    command = shlex.split(content["run"]["command"])
+    assert parse_call(probe, command[3:], prog="cnclip eval probe") == options
     assert (output / "probe.csv").read_text(encoding="utf-8-sig").startswith("method,shots,seed")
 
     assert probe(**options) == 0  # from kept embeddings

@@ -96,7 +96,8 @@ def test_two_models_give_one_table_a_comparison_in_words_and_a_folder_each(
     assert {(one["direction"], one["metric"]) for one in comparison} >= {("t2i", "r1"), ("i2t", "map")}
     assert "R@1 (t2i)" in (tmp_path / "report.tex").read_text(encoding="utf-8")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "甲" in page and comparison[0]["words"] in page
+    assert "甲" in page and ("没有可靠差别" in page or "可靠地好于" in page)
+    assert ("do not differ reliably" in page) == (not all(one["differs"] for one in comparison))
     assert not (tmp_path / "results.json").exists(), "one for each model, none that could be taken for one"
 
 
@@ -220,6 +221,13 @@ def test_a_test_split_without_answers_gives_a_submission_and_no_numbers(
         (["m", "s", "--bootstrap"], "needs a value"),
         (["m", "s", "--precision", "fp64"], "--help"),
         (["m"], "--help"),
+        (["m", "s", "--output", "o", "--corrections", "softmax"], "no such"),
+        (["m", "s", "--corrections", "csls"], "told of in the report"),
+        (
+            ["m", "s", "--output", "o", "--corrections", "csls", "--corrections", "qb_norm"],
+            "not of the test set",
+        ),
+        (["m", "s", "--output", "o", "--bank", "b"], "for corrections"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(words: list[str], message: str) -> None:

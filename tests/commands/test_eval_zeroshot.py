@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -109,7 +110,7 @@ def test_a_store_leaves_unlabelled_pictures_out_and_says_so(
     rows = [{"image_id": f"{name}.png", "label": name} for name in list(COLOURS)[:4]]
     labels = lines(tmp_path / "l.jsonl", *rows)
     assert run(checkpoint, store, class_file, "--labels", labels, "--output", tmp_path / "r") == 0
-    assert "2 pictures without a label" in capsys.readouterr().out
+    assert "without a label, left out: 2" in capsys.readouterr().out
     found = results(tmp_path / "r")
     assert (found["images"], found["unlabelled"], found["empty_classes"]) == (4, 2, 2)
 
@@ -118,7 +119,11 @@ def test_pictures_with_several_labels_are_judged_by_average_precision(
     checkpoint: Path, store: Path, class_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = list(COLOURS)
-    rows = [{"image_id": f"{name}.png", "labels": [name, names[0]], "unsure": [names[-1]]} for name in names]
+    rows = [
+        {"image_id": f"{name}.png", "labels": [name, names[0]], "unsure": [names[place - 2]]}
+        for place, name in enumerate(names)
+    ]
+    rows[2]["unsure"] = []
     labels = lines(tmp_path / "l.jsonl", *rows)
     words = [checkpoint, store, class_file, "--labels", labels, "--output", tmp_path / "r"]
     assert run(*words, "--templates", "short", "--weight-templates") == 0
@@ -291,6 +296,7 @@ def test_two_processes_find_the_same_as_one(
     one, two = (results(tmp_path / folder) for folder in ("one", "two"))
     for found in (one, two):
         found["run"].pop("seconds")
+        found["run"].pop("command")  # the folders differ
     assert one == two
 
 
@@ -305,17 +311,35 @@ def test_a_run_is_tested_against_an_earlier_one_on_the_same_pictures(
     words = [checkpoint, tree, class_file, "--output"]
     assert run(*words, tmp_path / "one") == 0 and results(tmp_path / "one")["against"] is None
     assert run(*words, tmp_path / "two", "--against", tmp_path / "one") == 0
-    assert "没有可靠的差别" in capsys.readouterr().out
+    assert "只有 12 个独立样本，太少" in capsys.readouterr().out
     found = results(tmp_path / "two")["against"]
     assert (
         found["run"] == str(tmp_path / "one") and found["top1"]["value"] == 0 and not found["top5"]["differs"]
     )
-    assert "没有可靠的差别" in (tmp_path / "two" / "report.md").read_text(encoding="utf-8")
+    assert "只有 12 个独立样本" in (tmp_path / "two" / "report.md").read_text(encoding="utf-8")
     labels = lines(tmp_path / "l.jsonl", *({"image_id": f"{name}.png", "label": name} for name in COLOURS))
     with pytest.raises(SourceError, match="different pictures: 12 and 6, 6 of them new"):
         run(checkpoint, store, class_file, "--labels", labels, "--against", tmp_path / "one")
     with pytest.raises(SourceError, match="has no ranks of its pictures"):
         run(*words, tmp_path / "three", "--against", tmp_path)
+
+
+def test_a_run_with_other_labels_or_classes_is_not_tested_against_an_earlier_one(
+    checkpoint: Path, store: Path, class_file: Path, tmp_path: Path
+) -> None:
+    names = list(COLOURS)
+    right = lines(tmp_path / "r.jsonl", *({"image_id": f"{n}.png", "label": n} for n in names))
+    wrong = lines(tmp_path / "w.jsonl", *({"image_id": f"{n}.png", "label": names[0]} for n in names))
+    words = (checkpoint, store)
+    assert run(*words, class_file, "--labels", right, "--output", tmp_path / "one") == 0
+    against = ("--against", tmp_path / "one")
+    with pytest.raises(SourceError, match="5 of 6 pictures have another class"):
+        run(*words, class_file, "--labels", wrong, *against)
+    more = lines(tmp_path / "more.txt", *names, "白")
+    with pytest.raises(SourceError, match="among 6 classes, the other among 7"):
+        run(*words, more, "--labels", right, *against)
+    reworded = lines(tmp_path / "o.txt", *(f"{name}\t{name}色" for name in names))
+    assert run(*words, reworded, "--labels", right, *against) == 0  # the same classes in other words
 
 
 def test_the_fingerprint_covers_pictures_labels_and_class_names(
@@ -330,3 +354,17 @@ def test_the_fingerprint_covers_pictures_labels_and_class_names(
         assert run(checkpoint, store, classes, "--labels", labels, "--output", tmp_path / "out") == 0
         seen.add(results(tmp_path / "out")["run"]["data"]["fingerprint"])
     assert len(seen) == 3
+
+
+def test_the_report_holds_the_command_that_makes_it_again(
+    checkpoint: Path, tree: Path, class_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "报 告"
+    words = [checkpoint, tree, class_file, "--templates", "short", "--weight-templates", "--output", output]
+    assert run(*words) == 0
+    command = shlex.split(results(output)["run"]["command"])
+    assert command[:3] == ["cnclip", "eval", "zeroshot"]
+    given = parse_call(zeroshot, [str(word) for word in words], prog="cnclip eval zeroshot")
+    assert parse_call(zeroshot, command[3:], prog="cnclip eval zeroshot") == given
+    for name in ("report.md", "report.html"):
+        assert "--weight-templates true" in (output / name).read_text(encoding="utf-8")

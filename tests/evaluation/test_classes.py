@@ -11,11 +11,13 @@ from cnclip.errors import SourceError
 from cnclip.evaluation.classes import (
     ClassNames,
     has_label_sets,
+    name_groups,
     read_class_names,
     read_label_sets,
     read_labels,
     read_templates,
 )
+from cnclip.text.wordpiece import UNK_ID, encode_ids
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +47,11 @@ def test_ids_stand_before_a_tab(tmp_path: Path) -> None:
         ("a\t猫\n狗\n", "some lines only", ":2"),
         ("a\t猫\na\t狗\n", "class id stands twice", ""),
         ("a\tb\t猫\n", "some lines only", ":1"),
+        ("a\t猫\nb\t\n", "without a name", ":2"),
+        ("\t猫\nb\t狗\n", "without an id", ":1"),
+        ("T恤\n裤子\nＴ恤\n", r"reads alike: 'T恤' \(line 1\), 'Ｔ恤' \(line 3\)", ""),
+        ("iPhone\niphone\n", "reads alike", ""),
+        ("猫\n猫\u200b\n", "reads alike", ""),
         ("", "without any", ""),
     ],
 )
@@ -154,8 +161,12 @@ def test_bad_label_sets_are_errors_with_their_line(tmp_path: Path, row: object, 
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "eval" / "labels").glob("*.txt")), ids=lambda path: path.name)
-def test_shipped_class_names_can_be_read(path: Path) -> None:
-    assert len(read_class_names(path).names) > 1
+def test_shipped_class_names_can_be_read_and_hold_no_character_that_the_model_does_not_know(
+    path: Path,
+) -> None:
+    names = read_class_names(path).names
+    assert len(names) > 1
+    assert [name for name in names if UNK_ID in encode_ids([name])[0]] == []
 
 
 @pytest.mark.parametrize(
@@ -164,3 +175,16 @@ def test_shipped_class_names_can_be_read(path: Path) -> None:
 def test_shipped_templates_can_be_read_and_hold_no_repetition(path: Path) -> None:
     templates = read_templates(path)
     assert len(set(templates)) == len(templates) > 1
+
+
+def test_names_that_the_tokenizer_reads_alike_can_be_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.txt", "T恤\nＴ恤\n狗\n")
+    assert read_class_names(path, repeats=True).names == ["T恤", "Ｔ恤", "狗"]
+    assert name_groups(["T恤", "Ｔ恤", "狗", "t恤", "鳐鱼", "鳟鱼"]).tolist() == [0, 0, 1, 0, 2, 2]
+
+
+def test_a_class_is_not_shown_and_unsure_at_once(tmp_path: Path) -> None:
+    classes = ClassNames(["猫", "狗"], None, tmp_path / "c.txt")
+    path = write(tmp_path / "l.jsonl", '{"image_id": "a", "labels": ["猫"], "unsure": ["狗", "猫"]}\n')
+    with pytest.raises(SourceError, match="猫 is both shown and unsure"):
+        read_label_sets(path, classes)

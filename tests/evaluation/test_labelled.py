@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cnclip.errors import SourceError
+from cnclip.evaluation.class_folders import FolderImages
 from cnclip.evaluation.classes import ClassNames
-from cnclip.evaluation.labelled import FolderImages, from_class_folders, from_labelled_store
+from cnclip.evaluation.labelled import from_class_folders, from_labelled_store
 from cnclip.stores.reader import StoreReader
 
 
@@ -78,6 +79,20 @@ def test_lines_that_do_not_belong_to_the_folders_are_an_error_with_both_lists(
     assert caught.value.where == "classes.txt"
     for name in ("a", "b", *(given.ids or given.names)):
         assert name in caught.value.what
+
+
+def test_a_reader_is_told_what_was_left_out_and_where_only_the_order_joins_names_and_folders(
+    tmp_path: Path,
+) -> None:
+    root = tree(
+        tmp_path, *(f"{number:03}/a.png" for number in range(9)), "散图.png", "000/说明.txt", "表.csv"
+    )
+    found = from_class_folders(root, classes(*"甲乙丙丁戊己庚辛壬"))
+    order, outside, ignored = found.remarks
+    assert order.endswith("000 = 甲, 001 = 乙, 002 = 丙, …, 006 = 庚, 007 = 辛, 008 = 壬")
+    assert outside.startswith("1 张图片不在类别文件夹里") and ignored.startswith("1 个文件的名字不像图片")
+    named = tree(tmp_path / "名", "猫/a.png", "狗/a.png")
+    assert from_class_folders(named, classes("猫", "狗")).remarks == []
 
 
 def test_empty_and_missing_trees_are_errors(tmp_path: Path) -> None:

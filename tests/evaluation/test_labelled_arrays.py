@@ -141,3 +141,32 @@ def test_damaged_files_are_errors_that_name_them(
     with pytest.raises(SourceError, match=message) as caught:
         images_from_array(tmp_path / name, CLASSES)
     assert name in str(caught.value.where)
+
+
+def test_ids_name_every_item_once(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "e.npz", {"embeddings": np.eye(3), "labels": np.array([0, 1, 2])}
+    np.savez(path, **arrays, ids=np.array([b"a", "猫".encode(), b"c"]))
+    assert rows_from_array(path, CLASSES).ids == ["a", "猫", "c"]
+    for ids, message in (
+        (np.array(["a"]), r"shape \(1,\), not \[3\]"),
+        (np.array([["a"], ["b"], ["c"]]), r"shape \(3, 1\)"),
+        (np.array(["a", "b", "a"]), "1 ids stand twice, such as 'a'"),
+    ):
+        np.savez(path, **arrays, ids=ids)
+        with pytest.raises(SourceError, match=message):
+            rows_from_array(path, CLASSES)
+        np.savez(path, pixels=pixels(3, 4, 4), labels=arrays["labels"], ids=ids)
+        with pytest.raises(SourceError, match=message):
+            images_from_array(path, CLASSES)
+
+
+def test_embeddings_are_numbers_and_pixels_have_a_size(tmp_path: Path) -> None:
+    path = tmp_path / "e.npz"
+    for wrong in (np.array([["猫"]]), np.eye(2) * 1j, np.empty((0, 4)), np.zeros(3)):
+        np.savez(path, embeddings=wrong, labels=np.array([0]))
+        with pytest.raises(SourceError, match="not numbers"):
+            rows_from_array(path, CLASSES)
+    for shape in ((1, 0, 4, 3), (0, 4, 4), ()):
+        np.savez(path, pixels=np.zeros(shape, np.uint8), labels=np.array([0]))
+        with pytest.raises(SourceError, match="pixels are uint8"):
+            images_from_array(path, CLASSES)

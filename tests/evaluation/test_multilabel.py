@@ -29,7 +29,9 @@ def test_hand_made_multi_label_numbers() -> None:
     # 猫: picture 1 is surest of it; 狗: pictures 2 and 3 stand before or at it by softmax(100 cosine)
     assert result.classes[0].average_precision == 100
     assert [found.images for found in result.classes] == [1, 1, 1]
-    assert result.map11.low <= result.map11.value <= result.map11.high
+    for span in (result.map11, *result.spans.values()):
+        assert span.low <= span.value <= span.high
+    assert result.spans["top1"].value == 50
     assert result.chance == pytest.approx(100 / 3)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnclip.errors import SourceError
-from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_pictures, save_pictures
+from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_pictures, save_pictures, truth
 
 
 def ranks(*values: int) -> np.ndarray:
@@ -25,7 +25,9 @@ def test_ranks_come_back_under_their_names(tmp_path: Path) -> None:
 def test_runs_are_matched_by_name_not_by_order() -> None:
     first = PictureRanks(["a", "b", "c", "d"], ranks(1, 2, 6, 0))
     found = hit_differences(first, PictureRanks(["d", "c", "b", "a"], ranks(0, 1, 1, 1)))
-    assert found["top1"].interval.value == 50 and found["top5"].interval.value == 25
+    # of the three pictures that show a class
+    assert found["top1"].interval.value == pytest.approx(200 / 3)
+    assert found["top5"].interval.value == pytest.approx(100 / 3)
     assert (found["top1"].first_only, found["top1"].second_only) == (0, 2)
 
 
@@ -49,3 +51,23 @@ def test_files_that_are_no_ranks_are_errors(tmp_path: Path) -> None:
     for name in ("other", "text"):
         with pytest.raises(SourceError, match="cannot read the ranks"):
             load_pictures(tmp_path / f"{name}.npz")
+
+
+def test_runs_that_ask_other_things_of_the_same_pictures_are_refused(tmp_path: Path) -> None:
+    def run(labels: np.ndarray, classes: int) -> PictureRanks:
+        save_pictures(tmp_path / "p.npz", PictureRanks(["a", "b"], ranks(1, 1), labels, classes))
+        return load_pictures(tmp_path / "p.npz")
+
+    first = run(ranks(0, 3), 5)
+    assert hit_differences(first, PictureRanks(["b", "a"], ranks(1, 2), ranks(3, 0), 5))
+    with pytest.raises(SourceError, match="among 5 classes, the other among 4"):
+        hit_differences(first, run(ranks(0, 3), 4))
+    with pytest.raises(SourceError, match="1 of 2 pictures have another class"):
+        hit_differences(first, run(ranks(0, 4), 5))
+
+
+def test_the_truth_of_marked_pictures_is_equal_where_the_marks_are() -> None:
+    marks = np.array([[1, 0, -1], [1, 0, 0], [1, 0, -1]], dtype=np.int8)
+    first, second, third = truth(ranks(-1, -1, -1), marks).tolist()
+    assert first == third != second
+    assert truth(ranks(2, 0), None).tolist() == [2, 0]

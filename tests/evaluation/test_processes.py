@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cnclip.errors import ImageError
+from cnclip.errors import ImageError, RecipeError
 from cnclip.evaluation.embed import embed_images, embed_texts
-from cnclip.evaluation.processes import Processes, device_of, join_processes
+from cnclip.evaluation.processes import Processes, device_of, join_processes, refuse_company
 from cnclip.evaluation.shared_embed import SomeImages, embed_store_images, embed_store_texts
 from cnclip.images.transform import ImageTransform
 from cnclip.model import ChineseClip
@@ -79,3 +79,10 @@ def test_a_picture_that_cannot_be_read_is_named(model: ChineseClip, transform: I
 
     with pytest.raises(ImageError, match="坏图"):
         embed_images(model, SomeImages(Source(), np.arange(1)), transform=transform, progress=None)
+
+
+def test_a_verb_of_one_process_refuses_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_company("eval probe")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match="eval probe runs in one process, 2 were started"):
+        refuse_company("eval probe")

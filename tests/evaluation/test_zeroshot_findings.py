@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnclip.errors import SourceError
+from cnclip.evaluation.class_metrics import macro_f1
 from cnclip.evaluation.labelled import LabelledRows
 from cnclip.evaluation.multilabel import classify_marked
 from cnclip.evaluation.prompt_weights import TemplateWeights
@@ -61,7 +62,8 @@ def test_the_data_sets_own_metric_is_the_value() -> None:
 
 def test_intervals_stand_around_their_values() -> None:
     found = findings()
-    assert list(found.spans) == ["top1", "top5", "mean_per_class"]
+    assert list(found.spans) == ["top1", "top5", "mean_per_class", "macro_f1"]
+    assert found.spans["macro_f1"].value == pytest.approx(macro_f1(found.result.confusion))
     for span in found.spans.values():
         assert span.low <= span.value <= span.high
     assert found.spans["top1"].value == pytest.approx(found.result.top1)
@@ -92,6 +94,14 @@ def test_namesakes_are_counted_with_what_they_cost() -> None:
     assert findings().namesakes is None
     note = findings_tables(found)[0].note
     assert "同名" in note and "50.0" in note
+
+
+def test_a_table_says_where_no_temperature_is_right() -> None:
+    always_wrong = findings(rows=[[3, 1, 0]] * 8, labels=[2] * 8)
+    assert always_wrong.calibration is not None and always_wrong.calibration.at_end
+    assert "没有合适的温度" in findings_tables(always_wrong)[-1].note
+    mixed = findings(rows=[[3, 1, 0]] * 30, labels=[0, 0, 1] * 10)
+    assert "没有合适的温度" not in findings_tables(mixed)[-1].note
 
 
 def test_one_picture_has_no_calibration() -> None:
@@ -153,10 +163,12 @@ def test_multi_label_results_have_average_precisions_and_their_own_pictures() ->
 
 def test_weights_are_reported_with_what_they_changed() -> None:
     learned = TemplateWeights(np.array([0.7, 0.3]), np.array([2.0, 1.0]), 9)
-    difference = paired_difference(np.array([0.0, 100, 0, 0]), np.array([0.0, 100, 100, 0]))
+    difference = paired_difference(
+        np.repeat([0.0, 100, 0, 0], 6), np.array([0.0] * 6 + [100] * 7 + [0] * 11)
+    )  # of 24 pictures one more is right
     (table,) = weights_tables(learned, ["{}", "{}的图"], difference)
     assert table.rows == [["{}", "70.00%", "2.000"], ["{}的图", "30.00%", "1.000"]]
     assert "没有可靠的差别" in table.note and "1.8 / 2" in table.note
     value = weights_json(learned, difference, {"top1": 25.0, "metric": 25.0})
-    assert value["difference"]["value"] == 25 and value["difference"]["differs"] is False
+    assert value["difference"]["value"] == 4.1667 and value["difference"]["differs"] is False
     assert value["weights"] == [0.7, 0.3] and value["equal"] == {"top1": 25.0, "metric": 25.0}

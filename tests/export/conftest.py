@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cnclip.export import ExportOptions, ExportPrecision, Towers, export_onnx
+from cnclip.export import ExportOptions, ExportPrecision, Towers, export_onnx, folder
+from cnclip.export.graphs import FileKind
 from cnclip.model import ARCHITECTURES, ChineseClip
 
 Exported = Callable[[str, Towers, ExportPrecision], Path]
@@ -18,6 +20,25 @@ Exported = Callable[[str, Towers, ExportPrecision], Path]
 def tiny(name: str) -> ChineseClip:
     """A tiny model with random weights, in evaluation mode."""
     return ChineseClip(ARCHITECTURES[name], seed=5).eval()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def computed_once() -> Iterator[None]:
+    """What every export of a tiny model computes anew for seconds, and always alike, is computed once."""
+    real = folder.trace
+
+    @cache
+    def trace_of_tiny(name: str, kind: FileKind, opset: int) -> Any:
+        return real(tiny(name), kind, opset)
+
+    def trace(model: ChineseClip, kind: FileKind, opset: int) -> Any:
+        name = next((name for name in ("tiny-ViT", "tiny-RN") if tiny(name) is model), None)
+        return real(model, kind, opset) if name is None else trace_of_tiny(name, kind, opset).clone()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "trace", trace)
+        patch.setattr(folder, "portable_tokenizer", cache(folder.portable_tokenizer))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""One process of a gradient-parity run: `parity_worker.py RANK WORLD STORE_FILE OUT DTYPE MASK`."""
+"""One process of a gradient-parity run: `parity_worker.py RANK WORLD STORE_FILE OUT DTYPE`.
+
+Rank 0 writes loss and gradients, with duplicates kept and masked, to OUT.
+"""
 
 from __future__ import annotations
 
@@ -41,24 +44,26 @@ def batch(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     return image, text, groups
 
 
-def main(rank: int, world: int, store: str, out: str, dtype: torch.dtype, mask: bool) -> None:
+def main(rank: int, world: int, store: str, out: str, dtype: torch.dtype) -> None:
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
-    model = nn.parallel.DistributedDataParallel(TwoTowers(dtype))
     image, text, groups = batch(dtype)
     own = slice(rank * GLOBAL_BATCH // world, (rank + 1) * GLOBAL_BATCH // world)
-    embeddings = model(image[own], text[own])
-    loss = info_nce(*embeddings, groups[own] if mask else None)
-    loss.backward()
-    mean = loss.detach().clone()
-    dist.all_reduce(mean)
-    if rank == 0:
+    found = {}
+    for name, masked_groups in (("keep", None), ("mask", groups[own])):
+        model = nn.parallel.DistributedDataParallel(TwoTowers(dtype))
+        loss = info_nce(*model(image[own], text[own]), masked_groups)
+        loss.backward()
+        mean = loss.detach().clone()
+        dist.all_reduce(mean)
         gradients = {name: parameter.grad for name, parameter in model.module.named_parameters()}
-        torch.save({"loss": mean / world, "gradients": gradients}, out)
+        found[name] = {"loss": mean / world, "gradients": gradients}
+    if rank == 0:
+        torch.save(found, out)
     dist.barrier()
     sys.stderr.flush()
     os._exit(0)  # gloo's teardown was seen to abort a process that had done its work
 
 
 if __name__ == "__main__":
-    rank, world, store, out, dtype, mask = sys.argv[1:]
-    main(int(rank), int(world), store, out, getattr(torch, dtype), mask == "mask")
+    rank, world, store, out, dtype = sys.argv[1:]
+    main(int(rank), int(world), store, out, getattr(torch, dtype))

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,16 +67,23 @@ def test_loss_is_symmetric_and_blind_to_the_order_of_pairs(
     )
 
 
-@pytest.mark.parametrize("mask", ["keep", "mask"])
-@pytest.mark.parametrize("world", [2, 3])
-def test_gradient_of_several_processes_is_that_of_one(world: int, mask: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=[2, 3])
+def of_several(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """ "keep" and "mask" -> loss and gradients of so many processes."""
+    world: int = request.param
+    folder = tmp_path_factory.mktemp("processes")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    out = tmp_path / "out.pt"
     command = [sys.executable, str(WORKER)]
-    arguments = [str(world), str(tmp_path / "store"), str(out), "float32", mask]
+    arguments = [str(world), str(folder / "store"), str(folder / "out.pt"), "float32"]
     workers = [subprocess.Popen([*command, str(rank), *arguments], env=environment) for rank in range(world)]
     assert [worker.wait(120) for worker in workers] == [0] * world
-    several = torch.load(out, weights_only=True)
+    found: dict[str, Any] = torch.load(folder / "out.pt", weights_only=True)
+    return found
+
+
+@pytest.mark.parametrize("mask", ["keep", "mask"])
+def test_gradient_of_several_processes_is_that_of_one(mask: str, of_several: dict[str, Any]) -> None:
+    several = of_several[mask]
     spec = importlib.util.spec_from_file_location("parity_worker", WORKER)
     assert spec is not None and spec.loader is not None
     worker = importlib.util.module_from_spec(spec)

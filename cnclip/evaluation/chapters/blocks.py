@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnclip.evaluation.examples import QueryResult
 from cnclip.tables import Table
@@ -74,6 +74,8 @@ class Curves:
         series: name -> points, ascending in x.
         log_x: whether the x axis is logarithmic; then x > 0.
         note: one line below.
+        names: how a series is called in both languages, where its name is no model's.
+        baseline: the series to compare with, such as chance: drawn grey and dashed.
     """
 
     title: Words
@@ -82,6 +84,8 @@ class Curves:
     series: Mapping[str, Sequence[Point]]
     log_x: bool = False
     note: Words | None = None
+    names: Mapping[str, Words] = field(default_factory=dict)
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Bar:
         value, low, high: with the interval.
         shown: the figures at its right.
         trusted: whether there is enough behind it; grey where not.
+        mark: a second value, drawn as a cross; None draws none.
     """
 
     label: Cell
@@ -122,6 +127,7 @@ class Bar:
     high: float
     shown: str
     trusted: bool = True
+    mark: float | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ class Bars:
         bars: from top to bottom.
         origin: where bars begin, and where a line is drawn.
         note: one line below.
+        ends: of the axis; None takes what the bars need.
     """
 
     title: Words
@@ -141,6 +148,7 @@ class Bars:
     bars: Sequence[Bar]
     origin: float = 0.0
     note: Words | None = None
+    ends: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,11 +160,17 @@ class Pictures:
         models: model name -> its answers to the same queries in the same order, side by side; the name is
             "" where one model is shown.
         note: one line below the heading.
+        headings: what stands above each query's pictures; the query itself where there are none.
     """
 
     title: Words
     models: Mapping[str, Sequence[QueryResult]]
     note: Words | None = None
+    headings: Sequence[Cell] = ()
+
+    def heading(self, number: int) -> Cell:
+        """What stands above the pictures of query `number`."""
+        return self.headings[number] if self.headings else next(iter(self.models.values()))[number].query
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,14 @@ class Card:
     facts: Sequence[tuple[Words, Cell]]
 
 
-Block = Paragraph | Grid | Curves | Histogram | Bars | Pictures | Card
+@dataclass(frozen=True)
+class Code:
+    """Text to be copied as it is, such as a command line."""
+
+    text: str
+
+
+Block = Paragraph | Grid | Curves | Histogram | Bars | Pictures | Card | Code
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from cnclip.errors import SourceError
 from cnclip.evaluation.pair_ranks import exact_scores
 from cnclip.evaluation.perturb.blind import Familiarity, blind_credit, brevity
 from cnclip.evaluation.perturb.negatives import NEGATIVES, make_negative
-from cnclip.evaluation.perturb.robustness import FEWEST, Embed, Measured, Verdict
+from cnclip.evaluation.perturb.robustness import Embed, Measured, Verdict
 from cnclip.evaluation.rows import GRID, Indices, Scores
-from cnclip.evaluation.statistics import SAMPLES, Interval, intervals
+from cnclip.evaluation.statistics import FEWEST, SAMPLES, Interval, intervals
+from cnclip.text.wordpiece import encode_ids
 
 CHANCE = 50.0
 ALL = "all"
@@ -28,6 +30,14 @@ class Negative:
     text: int
     caption: str
     false_caption: str
+
+
+class Made(NamedTuple):
+    """The negatives of one kind, and how many were given up; see ProbeResult."""
+
+    negatives: list[Negative]
+    doubtful: int
+    unread: int
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,8 @@ class ProbeResult:
         items: pairs of a picture and a caption that the kind applies to.
         pictures: how many pictures they are of.
         doubtful: negatives given up since another caption of the picture says the same.
+        unread: negatives given up since the tokenizer gives both captions the same ids: the detail stands
+            behind the 52nd token, or both characters are unknown. No model could tell them apart.
         accuracy: percent whose true caption scores higher; equal scores count against the model.
         ties: equal scores.
         margin: mean of the true minus the false cosine.
@@ -60,6 +72,7 @@ class ProbeResult:
 
     items: int
     doubtful: int = 0
+    unread: int = 0
     pictures: int = 0
     accuracy: Interval | None = None
     ties: int = 0
@@ -82,8 +95,8 @@ class ProbeResult:
 
 def make_negatives(
     captions: Sequence[str], positives: Indices, names: Sequence[str], *, seed: int, limit: int = 0
-) -> dict[str, tuple[list[Negative], int]]:
-    """The negatives of each kind, and how many were given up as doubtful.
+) -> dict[str, Made]:
+    """The negatives of each kind, and how many were given up.
 
     Args:
         captions: of a store.
@@ -101,15 +114,17 @@ def make_negatives(
     made = {}
     for name in names:
         found: list[Negative] = []
-        doubtful = 0
+        doubtful = unread = 0
         for image, text in pairs.tolist():
             false, given_up = make_negative(name, captions[text], siblings[image], seed)
             doubtful += given_up
-            if false is not None:
+            if false is not None and _reads_alike(captions[text], false):
+                unread += 1
+            elif false is not None:
                 found.append(Negative(image, text, captions[text], false))
                 if len(found) == limit:
                     break
-        made[name] = (sorted(found, key=lambda one: (one.image, one.text)), doubtful)
+        made[name] = Made(sorted(found, key=lambda one: (one.image, one.text)), doubtful, unread)
     return made
 
 
@@ -138,30 +153,32 @@ def measure_composition(
     if not len(store.positives):
         raise SourceError("no caption has a picture, so there is nothing to measure")
     made = make_negatives(store.captions, store.positives, names, seed=seed, limit=limit)
-    wanted = [one.false_caption for found, _ in made.values() for one in found]
+    wanted = [one.false_caption for one_kind in made.values() for one in one_kind.negatives]
     rows = embed(wanted) if wanted else store.text_rows[:0]
     blind = Familiarity(store.captions, store.positives)
     results, judged, start = {}, dict[str, list[Judged]](), 0
-    for name, (found, doubtful) in made.items():
+    for name, (found, doubtful, unread) in made.items():
         end = start + len(found)
         pairs = np.array([[one.image, one.text] for one in found], dtype=np.int64).reshape(-1, 2)
         true = exact_scores(store.image_rows, store.text_rows, pairs)
         pairs[:, 1] = np.arange(len(found))
         false = exact_scores(store.image_rows, rows[start:end], pairs)
         judged[name] = [Judged(*one) for one in zip(found, true.tolist(), false.tolist(), strict=True)]
-        results[name] = _probe_result(judged[name], doubtful, blind, (seed, samples))
+        results[name] = _probe_result(judged[name], (doubtful, unread), blind, (seed, samples))
         start = end
     together = [one for name in names if not NEGATIVES[name].fluency for one in judged[name]]
-    doubtful = sum(results[name].doubtful for name in names if not NEGATIVES[name].fluency)
-    return results | {ALL: _probe_result(together, doubtful, blind, (seed, samples))}
+    kinds = [results[name] for name in names if not NEGATIVES[name].fluency]
+    given_up = (sum(one.doubtful for one in kinds), sum(one.unread for one in kinds))
+    return results | {ALL: _probe_result(together, given_up, blind, (seed, samples))}
 
 
 def _probe_result(
-    judged: Sequence[Judged], doubtful: int, blind: Familiarity, draws: tuple[int, int]
+    judged: Sequence[Judged], given_up: tuple[int, int], blind: Familiarity, draws: tuple[int, int]
 ) -> ProbeResult:
-    """Numbers of one kind; scores come in grid units."""
+    """Numbers of one kind; scores come in grid units, `given_up` are the doubtful and the unread."""
+    doubtful, unread = given_up
     if not judged:
-        return ProbeResult(0, doubtful)
+        return ProbeResult(0, doubtful, unread)
     found = [one.negative for one in judged]
     true = np.array([one.true_score for one in judged])
     false = np.array([one.false_score for one in judged])
@@ -178,6 +195,7 @@ def _probe_result(
     return ProbeResult(
         items=len(found),
         doubtful=doubtful,
+        unread=unread,
         pictures=len(np.unique(images)),
         accuracy=_interval(right, images, draws),
         ties=int((true == false).sum()),
@@ -188,6 +206,11 @@ def _probe_result(
         unfamiliar_accuracy=_interval(right[hard], images[hard], draws) if hard.any() else None,
         failures=_failures(judged),
     )
+
+
+def _reads_alike(caption: str, false: str) -> bool:
+    one, other = encode_ids([caption, false])
+    return one == other
 
 
 def _interval(values: Scores, groups: Indices, draws: tuple[int, int]) -> Interval:

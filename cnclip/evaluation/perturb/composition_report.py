@@ -4,9 +4,9 @@
 
     success   true
     chance    50
-    kinds     name -> {shown, fluency, items, pictures, doubtful, accuracy: {value, interval}, ties, margin,
-              blind: {brevity, familiarity}, unfamiliar: {items, accuracy}, verdict: better | worse | unsure |
-              too few, failures [{image, text, caption, false_caption, true_score, false_score}]};
+    kinds     name -> {shown, fluency, items, pictures, doubtful, unread, accuracy: {value, interval}, ties,
+              margin, blind: {brevity, familiarity}, unfamiliar: {items, accuracy}, verdict: better | worse |
+              unsure | too few, failures [{image, text, caption, false_caption, true_score, false_score}]};
               "all" is of all kinds that test the picture
     settings  seed, limit, samples
     run       checkpoint, data, preprocessing, precision, versions, seconds
@@ -21,10 +21,10 @@ from cnclip.evaluation.page import Pictures, Section
 from cnclip.evaluation.perturb.bars import Bar, BarChart
 from cnclip.evaluation.perturb.composition import ALL, CHANCE, ProbeResult
 from cnclip.evaluation.perturb.negatives import NEGATIVES
-from cnclip.evaluation.perturb.robustness import FEWEST, Verdict
+from cnclip.evaluation.perturb.robustness import Verdict
 from cnclip.evaluation.perturb.robustness_report import interval_json
 from cnclip.evaluation.perturb.words import printable
-from cnclip.evaluation.statistics import Interval
+from cnclip.evaluation.statistics import FEWEST, Interval
 from cnclip.stores.reader import StoreReader
 from cnclip.tables import Table
 
@@ -63,7 +63,7 @@ def composition_table(results: Results) -> Table:
         "盲:较短 blind: shorter",
         "盲:常见 blind: familiar",
         "盲分帮不上的题 not told blindly",
-        "题 items",
+        "其题数 its items",
     ]
     note = "随机 chance 50；平分算错 ties count against；盲分不看图 blind scores never see the picture"
     return Table("真句得分高于假句 True caption above the false one (%)", header, rows, note)
@@ -146,6 +146,11 @@ def composition_lines(results: Results) -> list[str]:
     doubtful = results[ALL].doubtful
     if doubtful:
         lines.append(f"{doubtful} 题可能也是真的，未用 given up, since another caption says the same")
+    if unread := sum(one.unread for name, one in results.items() if name != ALL):
+        lines.append(
+            f"{unread} 题改的地方在第 52 个 token 之后，或是词表里没有的字，模型读不到，未用 given up,"
+            " since the tokenizer reads both captions alike"
+        )
     return lines
 
 
@@ -173,6 +178,7 @@ def _probe_json(name: str, found: ProbeResult, image_ids: list[str]) -> dict[str
         "fluency": name != ALL and NEGATIVES[name].fluency,
         "items": found.items,
         "doubtful": found.doubtful,
+        "unread": found.unread,
     }
     if found.accuracy is None:
         return value

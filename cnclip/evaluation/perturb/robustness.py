@@ -16,12 +16,11 @@ from cnclip.errors import SourceError
 from cnclip.evaluation.perturb.kinds import KINDS, change_caption, why_skipped
 from cnclip.evaluation.retrieval import recall_at_k
 from cnclip.evaluation.rows import Indices, Rows
-from cnclip.evaluation.statistics import SAMPLES, Interval, intervals, mcnemar
+from cnclip.evaluation.statistics import FEWEST, SAMPLES, Interval, intervals, mcnemar
 from cnclip.text.wordpiece import encode_ids
 
 KS = (1, 5, 10)
 EXAMPLES = 5
-FEWEST = 20  # pictures; from fewer no interval is trusted
 
 Verdict = Literal["worse", "better", "unsure", "too few"]
 Embed = Callable[[Sequence[str]], Rows]
@@ -61,6 +60,7 @@ class KindResult:
         before, after: r1, r5, r10, mean_recall in percent.
         change: the same names -> after minus before, percentage points, with its interval.
         mcnemar_p: of the hits at rank 1 before and after.
+        chance: mean recall of a random order, percent.
         similarity: mean cosine of the caption's embedding before and after.
         examples: those whose picture lost most places first, no two alike.
         skipped: why the kind was not measured.
@@ -73,6 +73,7 @@ class KindResult:
     after: Mapping[str, float] | None = None
     change: Mapping[str, Interval] | None = None
     mcnemar_p: float = 1.0
+    chance: float = 0.0
     similarity: float = 1.0
     examples: Sequence[Example] = ()
     skipped: str | None = None
@@ -183,7 +184,8 @@ def _kind_result(
     place[texts] = np.arange(len(texts))
     mine = store.positives[place[store.positives[:, 1]] >= 0]
     pairs = np.stack([mine[:, 0], place[mine[:, 1]]], axis=1)
-    after = recall_at_k(store.image_rows, rows, pairs, KS).t2i.ranks
+    found_after = recall_at_k(store.image_rows, rows, pairs, KS).t2i
+    after = found_after.ranks
     before = ranks[texts]
     first = np.full(len(texts), len(store.image_rows))
     np.minimum.at(first, pairs[:, 1], pairs[:, 0])
@@ -201,6 +203,7 @@ def _kind_result(
         after=dict(zip(keys, columns[1].mean(axis=0).tolist(), strict=True)),
         change=dict(zip(keys, spans, strict=True)),
         mcnemar_p=mcnemar(lost, won),
+        chance=found_after.chance_mean_recall,
         similarity=float(np.einsum("nd,nd->n", store.text_rows[texts], rows, dtype=np.float64).mean()),
         examples=_examples(old, changed.captions, before, after),
     )

@@ -4,9 +4,9 @@
 
     success   true
     kinds     name -> {shown, promise: same | typo | less, captions, pictures, same_tokens, before, after:
-              {r1, r5, r10, mean_recall}, change: {r1 …: {value, interval}}, mcnemar_p (of R@1), similarity,
-              verdict: worse | better | unsure | too few, examples [{before, after, rank_before,
-              rank_after}]}, or {…, captions: 0, skipped: why}
+              {r1, r5, r10, mean_recall}, chance (mean recall), change: {r1 …: {value, interval}},
+              mcnemar_p (of R@1), similarity, verdict: worse | better | unsure | too few,
+              examples [{before, after, rank_before, rank_after}]}, or {…, captions: 0, skipped: why}
     settings  seed, limit, samples
     run       checkpoint, data, preprocessing, precision, versions, seconds
 """
@@ -18,9 +18,9 @@ from typing import Any
 
 from cnclip.evaluation.perturb.bars import Bar, BarChart
 from cnclip.evaluation.perturb.kinds import KINDS, PROMISES
-from cnclip.evaluation.perturb.robustness import FEWEST, KindResult, Verdict
+from cnclip.evaluation.perturb.robustness import KindResult, Verdict
 from cnclip.evaluation.perturb.words import printable
-from cnclip.evaluation.statistics import Interval
+from cnclip.evaluation.statistics import FEWEST, Interval
 from cnclip.tables import Table
 
 Results = Mapping[str, KindResult]
@@ -30,6 +30,12 @@ VERDICTS: dict[Verdict, str] = {
     "unsure": "无可靠变化 no reliable change",
     "too few": f"图片少于 {FEWEST} 张 too few pictures",
 }
+
+
+NOTHING_TO_LOSE = (
+    "改写前的召回与随机相差无几，没有什么可丢：没有变差不说明模型稳健 recall before the change is hardly"
+    " above chance: there is nothing to lose, and no loss is no sign of robustness"
+)
 
 
 def robustness_table(results: Results) -> Table:
@@ -103,7 +109,7 @@ def robustness_chart(results: Results) -> BarChart:
 
 def robustness_lines(results: Results) -> list[str]:
     """Sentences on what is lost, on what is not, and on what could not be measured."""
-    lines = []
+    lines = [NOTHING_TO_LOSE] if _nothing_to_lose(results) else []
     for promise, shown in PROMISES.items():
         mine = {name: one for name, one in results.items() if KINDS[name].promise == promise and one.change}
         if not mine:
@@ -157,6 +163,7 @@ def _kind_json(name: str, found: KindResult) -> dict[str, Any]:
         "after": {key: round(number, 4) for key, number in found.after.items()},
         "change": {key: interval_json(change) for key, change in found.change.items()},
         "mcnemar_p": found.mcnemar_p,
+        "chance": round(found.chance, 4),
         "similarity": round(found.similarity, 4),
         "verdict": found.verdict,
         "examples": [
@@ -169,6 +176,13 @@ def _kind_json(name: str, found: KindResult) -> dict[str, Any]:
             for one in found.examples
         ],
     }
+
+
+def _nothing_to_lose(results: Results) -> bool:
+    """Whether no kind of enough pictures had twice the mean recall of a random order before its change."""
+    mine = [one for one in results.values() if one.before is not None and one.pictures >= FEWEST]
+    before = [(one.before or {})["mean_recall"] for one in mine]
+    return bool(mine) and all(value < 2 * one.chance for value, one in zip(before, mine, strict=True))
 
 
 def _figures(change: Interval) -> str:

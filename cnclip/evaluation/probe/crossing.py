@@ -73,7 +73,8 @@ def _surety(points: list[Point], passing: Point, target: float) -> str:
     said = f"；{len(passing.runs)} 个种子中 {agreeing} 个如此 in {agreeing} of {len(passing.runs)} seeds"
     sure: int | None = None
     for point in reversed(points):
-        if point.over_zero_shot.interval.low <= 0 or any(run.top1 <= target for run in point.runs):
+        change = point.over_zero_shot
+        if not change.differs or change.interval.low <= 0 or any(run.top1 <= target for run in point.runs):
             break
         sure = point.shots
     if sure is None:

@@ -16,6 +16,7 @@ from cnclip.evaluation.rows import Indices, Rows
 
 VALID_SHOTS = 4
 SAME_WITHIN = 1e-6  # of cosine 1: the noise of float32
+_BLOCK_SCORES = 1 << 24
 ALL_VALID_SHARE = 0.2  # of each class, where all pictures are shots
 
 
@@ -99,14 +100,15 @@ def split_off_test(labels: Indices, share: float, seed: int = 0) -> tuple[Indice
     return _sorted(pool), _sorted(test)
 
 
-def same_pictures(pool: Rows, test: Rows, *, block_rows: int = 4096) -> int:
+def same_pictures(pool: Rows, test: Rows, *, block_rows: int | None = None) -> int:
     """How many test pictures have practically the embedding of a picture that may be learned from.
 
     Args:
         pool, test: float32 [N, D] and [M, D], unit length.
-        block_rows: test pictures compared at once; memory only.
+        block_rows: test pictures compared at once; memory only. None takes as many as fit into 64 MiB.
     """
     found = 0
+    block_rows = block_rows or max(1, _BLOCK_SCORES // max(1, len(pool)))
     for start in range(0, len(test), block_rows):
         cosines = test[start : start + block_rows] @ pool.T
         found += int((cosines.max(axis=1) > 1 - SAME_WITHIN).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from cnclip.evaluation.perturb.bars import Bar, BarChart, bar_chart_svg, write_bar_page
@@ -131,3 +132,15 @@ def test_page_escapes_captions_and_fetches_nothing(tmp_path: Path) -> None:
     assert "<script" not in page and "题&lt;目&gt;" in page and "行&amp;" in page
     assert "<svg" in page and "default-src 'none'" in page and "http" not in page.replace("http-equiv", "")
     assert bar_chart_svg(composition_chart(PROBES)).count("<rect") == 4
+
+
+def test_no_loss_of_a_model_that_finds_nothing_is_not_called_robust() -> None:
+    assert not any("nothing to lose" in line for line in robustness_lines(ROBUST))
+    lost = {name: replace(one, chance=30.0) for name, one in ROBUST.items()}
+    assert "没有什么可丢" in robustness_lines(lost)[0]
+    assert not any("没有什么可丢" in line for line in robustness_lines({"clause-order": KindResult(0)}))
+
+
+def test_negatives_that_no_model_can_read_are_counted_in_words() -> None:
+    lines = composition_lines(PROBES | {"number": probe(80, 70, 90, unread=14)})
+    assert any(line.startswith("14 题") and "reads both captions alike" in line for line in lines)

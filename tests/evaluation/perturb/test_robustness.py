@@ -11,8 +11,9 @@ from cnclip.errors import SourceError
 from cnclip.evaluation.perturb.blind import Familiarity, blind_credit, brevity
 from cnclip.evaluation.perturb.composition import ALL, Negative, make_negatives, measure_composition
 from cnclip.evaluation.perturb.kinds import KINDS
-from cnclip.evaluation.perturb.robustness import FEWEST, Measured, change_captions, measure_robustness
+from cnclip.evaluation.perturb.robustness import Measured, change_captions, measure_robustness
 from cnclip.evaluation.rows import Indices, Rows
+from cnclip.evaluation.statistics import FEWEST
 
 THINGS = list("狗猫马牛羊鸡鸭鹅猪兔虎狼象熊猴鹿鱼虾蟹龟蛇鸟鹰燕")
 CAPTIONS = [f"两只{thing}在黑色椅子上。" for thing in THINGS]
@@ -153,9 +154,26 @@ def is_read(caption: str) -> bool:
 def test_each_pair_of_picture_and_caption_is_an_item_once() -> None:
     captions = ["一只狗", "一只狗"]
     pairs = np.array([[0, 0], [0, 0], [1, 0], [1, 1]], dtype=np.int64)
-    made, doubtful = make_negatives(captions, pairs, ["number"], seed=0)["number"]
+    made, doubtful, _ = make_negatives(captions, pairs, ["number"], seed=0)["number"]
     assert [(one.image, one.text) for one in made] == [(0, 0), (1, 0), (1, 1)]
     assert isinstance(made[0], Negative) and doubtful == 0
+
+
+def test_a_detail_that_the_tokenizer_cuts_off_is_no_item() -> None:
+    long = "这道菜麻辣鲜香，" * 8
+    captions = [f"{long}盘子里有两只虾", "盘子里有两只虾", *CAPTIONS]
+    pairs = np.stack([np.arange(len(captions))] * 2, axis=1)
+    made = make_negatives(captions, pairs, ["number"], seed=0)["number"]
+    assert made.unread == 1 and [one.text for one in made.negatives] == list(range(1, len(captions)))
+    store = Measured(captions, perfect(captions), perfect(captions), pairs)
+    found = measure_composition(store, ["number"], perfect, samples=20)
+    assert found["number"].unread == found[ALL].unread == 1
+    assert found["number"].items == len(captions) - 1
+
+
+def test_chance_is_the_mean_recall_of_a_random_order() -> None:
+    found = measure_robustness(measured(things_only), ["digits"], things_only, samples=20)["digits"]
+    assert found.chance == pytest.approx(100 * (1 + 5 + 10) / 3 / len(THINGS))
 
 
 def test_blind_scores_by_hand() -> None:
