@@ -59,11 +59,13 @@ class Insights:
 
     Attributes:
         chapters: for the report, in its order.
+        opening: chapters that stand right after the summary.
         found: model -> name of an insight -> its part of results.json.
         suspects: model -> pairs of the test set that may be labelled wrongly, for a file of their own.
     """
 
     chapters: list[Chapter] = field(default_factory=list)
+    opening: list[Chapter] = field(default_factory=list)
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
     suspects: dict[str, Sequence[Suspect]] = field(default_factory=dict)
 

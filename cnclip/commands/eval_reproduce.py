@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cnclip.checkpoints import Precision
@@ -20,6 +21,7 @@ from cnclip.evaluation.published import (
     comparison_table,
     find_row,
     own_table,
+    published_chapter,
     verdict,
 )
 from cnclip.evaluation.uncertainty import Draws
@@ -107,6 +109,8 @@ def reproduce(
         if output is not None:
             label = Path(model).name
             told = find_insights({label: measured}, InsightOptions(wanted=True))
+            if published is not None:
+                told = replace(told, opening=[published_chapter(benchmark, published, compared)])
             write_report(output, {label: measured}, [], told, licence=benchmark.fetch.licence)
             print(f"report: {output / 'report.html'}")
     return 0

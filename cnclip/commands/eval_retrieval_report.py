@@ -97,6 +97,7 @@ def report_chapters(
     results = {label: model.evidence.result for label, model in measured.items()}
     return [
         summary_chapter(runs),
+        *insights.opening,
         differences_chapter(comparisons),
         curves_chapter(results, evidence.positives),
         _own_queries(measured),

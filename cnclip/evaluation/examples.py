@@ -131,7 +131,7 @@ def found_pictures(
         if not any(picture.correct for picture in pictures):
             candidates = sorted(positives)
             nearest = candidates[int(np.argmax(gallery.rows[candidates] @ text_rows[text]))]
-            rank = f"第 {direction.ranks[text]} 名："
+            rank = f"#{direction.ranks[text]} "
             pictures.append(gallery.picture(nearest, float(direction.scores[text]), True, rank))
         results.append(QueryResult(gallery.store.text(int(text)).caption, pictures))
     return results

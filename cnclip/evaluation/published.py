@@ -8,6 +8,7 @@ from typing import Any
 
 from cnclip.errors import StoreError, UnknownNameError
 from cnclip.evaluation.benchmarks import METRICS, Benchmark, PublishedRow
+from cnclip.evaluation.chapters.blocks import Cell, Chapter, Grid, Paragraph, Words
 from cnclip.evaluation.report import DIRECTIONS
 from cnclip.evaluation.retrieval_tables import JSON_NAMES
 from cnclip.stores.reader import StoreReader
@@ -133,6 +134,60 @@ def comparison_table(benchmark: Benchmark, row: PublishedRow, compared: Sequence
     verdict = f"在 ±{benchmark.tolerance_points:g} 以内 within"
     title = f"{benchmark.title} ({benchmark.split}): {row.label} (%)"
     return Table(title, [*header, verdict], rows, f"公布于 published in {benchmark.sources[row.source]}")
+
+
+def published_chapter(benchmark: Benchmark, row: PublishedRow, compared: Sequence[Compared]) -> Chapter:
+    """The comparison as a chapter of the report."""
+    ways = {"t2i": Words("文搜图", "Text → image"), "i2t": Words("图搜文", "Image → text")}
+    rows: list[list[Cell]] = [
+        [
+            ways[one.direction],
+            _SHOWN[one.metric],
+            f"{one.ours:.2f}",
+            _span(one.interval),
+            f"{one.published:.1f}",
+            f"{one.difference:+.2f}",
+            Words("是", "yes") if one.within_tolerance else Words("否", "no"),
+        ]
+        for one in compared
+    ]
+    columns = [
+        ("方向", "Direction"),
+        ("指标", "Metric"),
+        ("我们", "Ours"),
+        ("95 %", "95 %"),
+        ("公布", "Published"),
+    ]
+    points = f"{benchmark.tolerance_points:g}"
+    columns += [("差", "Difference"), (f"在 ±{points} 以内", f"Within ±{points}")]
+    outside = sum(not one.within_tolerance for one in compared)
+    said = (
+        Words(
+            f"复现了：{len(compared)} 个数都在容差以内。",
+            f"Reproduced: all {len(compared)} numbers are within it.",
+        )
+        if not outside
+        else Words(
+            f"没有复现：{len(compared)} 个数里有 {outside} 个超出容差。",
+            f"Not reproduced: {outside} of {len(compared)} numbers are outside it.",
+        )
+    )
+    source = benchmark.sources[row.source]
+    grid = Grid(
+        Words(
+            f"{benchmark.title}（{benchmark.split}）：{row.label}",
+            f"{benchmark.title} ({benchmark.split}): {row.label}",
+        ),
+        [Words(*names) for names in columns],
+        rows,
+        Words(f"公布于 {source}", f"Published in {source}"),
+    )
+    title = Words("与公布的数字比", "Beside the published numbers")
+    intro = Words(
+        f"百分数；差在 {points} 个百分点以内算一样。",
+        f"Percent; a difference within {points} points counts as none.",
+    )
+    return Chapter("published", title, [Paragraph(said), grid], intro)
 
 
 def own_table(benchmark: Benchmark, results: Mapping[str, Any]) -> Table:

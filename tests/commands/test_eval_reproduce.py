@@ -87,7 +87,8 @@ def test_ours_stands_beside_the_published_row_and_in_results_json(
         assert one["difference"] == pytest.approx(one["ours"] - one["published"], abs=1e-4)
         assert one["interval"][0] <= one["ours"] <= one["interval"][1]
     assert results["run"]["command"].startswith("cnclip eval reproduce muge --model")
-    assert (here / "报告" / "report.html").is_file()
+    page = (here / "报告" / "report.html").read_text(encoding="utf-8")
+    assert page.index("与公布的数字比") < page.index("看多少个结果才够") and "Not reproduced: 4 of 4" in page
     # again, now with the store and the embeddings that are there, and without a row
     assert reproduce("muge", model=str(model), benchmarks=small, output=here / "报告", bootstrap=0) == 0
     shown = capsys.readouterr().out
