@@ -207,6 +207,7 @@ def test_a_value_that_is_not_finite_stops_the_run_and_changes_no_weight(
 
 FORKING = """
 import os, sys, traceback
+import torch._dynamo  # which an optimizer would import in each process
 import cnclip.commands.train
 from cnclip.commands import run
 
