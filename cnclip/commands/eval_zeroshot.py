@@ -83,7 +83,7 @@ def zeroshot(
             the set that suits --dataset, or else the bare name.
         labels: JSONL of {"image_id": …, "label": …}, or {"image_id": …, "labels": […]} where pictures show
             several classes, for a store; pictures without a label are left out.
-        dataset: name of an ELEVATER data set: gives its metric, number of classes and templates.
+        dataset: name of an ELEVATER data set, or imagenet-1k: its metric, number of classes and templates.
         metric: what the data set is judged by; auto takes --dataset's own.
         weight_templates: learn template weights from the pictures, without labels; says what it changed.
         allow_repeated_names: classes may share a name, as in ImageNet; all their pictures count as wrong.

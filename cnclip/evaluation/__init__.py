@@ -9,7 +9,7 @@ evaluate               a model and a store -> RetrievalResult: the one call of a
 cn_clip_files          Chinese-CLIP's counting and its files; submission, leaderboard
 classes, labelled      class names, templates, label files; pictures with their class (class_folders)
 zeroshot               class names and templates -> accuracies (class_metrics, multilabel, calibration)
-elevater               the 20 data sets with their own metrics and files
+elevater               the 20 data sets and ImageNet-1K with their own metrics and files
 probe                  linear probe, kNN, prototypes, Tip-Adapter, prompt learning over K shots
 perturb                captions written differently, and captions false by one detail
 benchmarks, published  benchmarks as YAML, and the rows that others published

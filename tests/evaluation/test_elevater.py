@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from cnclip.errors import SourceError, UnknownNameError
-from cnclip.evaluation.classes import read_class_names
 from cnclip.evaluation.elevater import ELEVATER, elevater_set
 from cnclip.evaluation.elevater_files import (
     ParameterCounts,
@@ -22,7 +21,6 @@ from cnclip.evaluation.elevater_files import (
 from cnclip.evaluation.templates import template_names
 from cnclip.model import ARCHITECTURES, ChineseClip
 
-ROOT = Path(__file__).parents[2]
 COUNTS = ParameterCounts(0, 188262913, 86192640, 188262913)
 COSINES = np.array([[0.31, 0.30], [0.2, 0.26], [0.1, 0.1]], dtype=np.float32)
 
@@ -120,24 +118,9 @@ def test_a_file_that_is_not_its_sets_submission_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / "all_predictions.zip").exists()
 
 
-@pytest.mark.parametrize(
-    ("file", "dataset"),
-    [
-        ("cifar10_zh", "cifar-10"),
-        ("cifar100_zh", "cifar-100"),
-        ("dtd_zh", "dtd"),
-        ("eurosat_zh", "eurosat_clip"),
-        ("fer2013_zh", "fer-2013"),
-        ("gtsrb_zh", "gtsrb"),
-        ("hateful_memes_zh", "hateful-memes"),
-        ("mnist_zh", "mnist"),
-        ("oxford_pets_zh", "oxford-iiit-pets"),
-        ("patch_camelyon_zh", "patch-camelyon"),
-        ("rendered_sst2_zh", "rendered-sst2"),
-        ("resisc45_zh", "resisc45_clip"),
-        ("voc2007_zh", "voc-2007-classification"),
-    ],
-)
-def test_shipped_class_names_have_their_sets_number_of_classes_and_ids(file: str, dataset: str) -> None:
-    names = read_class_names(ROOT / "eval" / "labels" / f"{file}.txt")
-    assert len(names.names) == ELEVATER[dataset].classes and names.ids is not None
+def test_imagenet_is_known_beside_the_twenty() -> None:
+    found = elevater_set("imagenet-1k")
+    assert (found.classes, found.metric) == (1000, "accuracy") and found.templates in template_names()
+    assert found.name not in ELEVATER
+    with pytest.raises(UnknownNameError, match="did you mean imagenet-1k"):
+        elevater_set("imagenet")
