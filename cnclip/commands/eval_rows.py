@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def _kept(
     found = find_embeddings(place, facts) if processes.is_main else None
     if processes.from_main(found is not None):
         return found
+    partial = place and place.with_name(f"{place.name}.incomplete") / facts.short
     if kind == "image":
         table = embed_store_images(
             subject.model,
@@ -95,11 +97,14 @@ def _kept(
             transform=subject.transform,
             batch_size=options.batch_size,
             workers=options.workers,
+            partial=partial,
         )
     else:
-        table = embed_store_texts(subject.model, store, processes, batch_size=4 * options.batch_size)
-    if table is not None and place is not None:
+        size = 4 * options.batch_size
+        table = embed_store_texts(subject.model, store, processes, batch_size=size, partial=partial)
+    if table is not None and place is not None and partial is not None:
         save_embeddings(table, place, facts)
+        shutil.rmtree(partial.parent, ignore_errors=True)  # of older attempts too
         if table.rows.nbytes >= MAPPED_BYTES:
             table = load_embeddings(place, facts)
     return table

@@ -8,29 +8,25 @@ module by module.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from cnclip.errors import CheckpointError, RecipeError, SourceError
+from cnclip.evaluation.ahead import in_order
+from cnclip.evaluation.progress import progress_bar
 from cnclip.evaluation.rows import Rows
 from cnclip.images.transform import ImageTransform, normalize_pixels
 from cnclip.model import ChineseClip
 from cnclip.text.tokenizer import tokenize_batch
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,29 @@ def embed_images(
         SourceError: the source is empty.
         RecipeError: a batch size below 1 or a negative number of workers.
     """
+    names: list[str] = []
+    rows: list[Rows] = []
+    batches = image_batches(
+        model, source, transform=transform, batch_size=batch_size, workers=workers, alter=alter
+    )
+    with progress_bar(source.image_count, progress, "img") as bar:
+        for ids, part in batches:
+            names += ids
+            rows.append(part)
+            bar.update(len(ids))
+    return _table(names, rows, "image")
+
+
+def image_batches(
+    model: ChineseClip,
+    source: ImageSource,
+    *,
+    transform: ImageTransform,
+    batch_size: int,
+    workers: int,
+    alter: Callable[[str, Image.Image], Image.Image] | None = None,
+) -> Iterator[tuple[list[str], Rows]]:
+    """The ids and rows of each batch of pictures, in the order of the source; see embed_images."""
     _check_counts(batch_size, workers)
 
     def decode(named: NamedImage) -> tuple[str, Tensor]:
@@ -100,19 +119,15 @@ def embed_images(
 
     device = next(model.parameters()).device
     stored = (source.image(index) for index in range(source.image_count))
-    decoded = _in_order(decode, stored, workers, ahead=2 * batch_size)
-    ids: list[str] = []
-    rows: list[Rows] = []
-    with _measuring(model), _bar(source.image_count, progress, "img") as bar:
+    with closing(in_order(decode, stored, workers, ahead=2 * batch_size)) as decoded:
         while batch := list(islice(decoded, batch_size)):
             names = [name for name, _ in batch]
-            pixel_values = normalize_pixels(
-                torch.stack([pixels for _, pixels in batch]).to(device)
-            )  # [B, 3, S, S]
-            rows.append(_unit_rows(model(pixel_values=pixel_values).image, names, "image"))
-            ids += names
-            bar.update(len(names))
-    return _table(ids, rows, "image")
+            with _measuring(model):
+                pixel_values = normalize_pixels(
+                    torch.stack([pixels for _, pixels in batch]).to(device)
+                )  # [B, 3, S, S]
+                rows = _unit_rows(model(pixel_values=pixel_values).image, names, "image")
+            yield names, rows
 
 
 def embed_image_features(
@@ -162,44 +177,33 @@ def embed_texts(
         SourceError: no captions.
         RecipeError: a batch size below 1.
     """
-    _check_counts(batch_size)
     names = list(captions if ids is None else ids)
     name_of = dict(zip(captions, names, strict=True))
     distinct = sorted(name_of, key=lambda caption: (len(caption), caption))
-    device = next(model.parameters()).device
     rows: list[Rows] = []
-    with _measuring(model), _bar(len(distinct), progress, "txt") as bar:
-        for start in range(0, len(distinct), batch_size):
-            chosen = distinct[start : start + batch_size]
-            batch = tokenize_batch(chosen)
-            token_ids, attention_mask = batch.token_ids.to(device), batch.attention_mask.to(device)
-            text = model(token_ids=token_ids, attention_mask=attention_mask).text
-            rows.append(_unit_rows(text, [name_of[caption] for caption in chosen], "text"))
-            bar.update(len(chosen))
+    with progress_bar(len(distinct), progress, "txt") as bar:
+        for part in text_batches(model, distinct, [name_of[one] for one in distinct], batch_size):
+            rows.append(part)
+            bar.update(len(part))
     table = _table(names, rows, "text")
     place = {caption: index for index, caption in enumerate(distinct)}
     return EmbeddingTable(ids=names, rows=table.rows[[place[caption] for caption in captions]])
 
 
-def _in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, *, ahead: int
-) -> Iterator[Result]:
-    """Map by threads, results in the order of the items, at most `ahead` of them waiting."""
-    if not workers:
-        yield from map(function, items)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+def text_batches(
+    model: ChineseClip, captions: Sequence[str], ids: Sequence[str], batch_size: int
+) -> Iterator[Rows]:
+    """The rows of each batch of captions, in the order given; sort them by length, see embed_texts."""
+    _check_counts(batch_size)
+    device = next(model.parameters()).device
+    for start in range(0, len(captions), batch_size):
+        block = slice(start, start + batch_size)
+        batch = tokenize_batch(captions[block])
+        token_ids, attention_mask = batch.token_ids.to(device), batch.attention_mask.to(device)
+        with _measuring(model):
+            text = model(token_ids=token_ids, attention_mask=attention_mask).text
+            rows = _unit_rows(text, ids[block], "text")
+        yield rows
 
 
 def _check_counts(batch_size: int, workers: int = 0) -> None:
@@ -220,10 +224,6 @@ def _measuring(model: ChineseClip) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _bar(total: int, label: str | None, unit: str) -> tqdm[None]:
-    return tqdm(total=total, desc=label, unit=unit, disable=True if label is None else None, leave=False)
 
 
 def _unit_rows(embeddings: Tensor | None, names: Sequence[str], kind: str) -> Rows:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from cnclip.evaluation.embed import EmbeddingTable, ImageSource, NamedImage, embed_images, embed_texts
+from cnclip.errors import SourceError
+from cnclip.evaluation.embed import EmbeddingTable, ImageSource, NamedImage, image_batches, text_batches
+from cnclip.evaluation.partial import PartialRows
 from cnclip.evaluation.processes import Processes, taken
+from cnclip.evaluation.progress import progress_bar
 from cnclip.evaluation.rows import Indices, Rows
 from cnclip.images.transform import ImageTransform
 from cnclip.model import ChineseClip
@@ -45,6 +49,7 @@ def embed_store_images(
     transform: ImageTransform,
     batch_size: int = 64,
     workers: int = 2,
+    partial: Path | None = None,
 ) -> EmbeddingTable | None:
     """Embed every picture of a store; all processes call this, the main one gets the table.
 
@@ -55,43 +60,71 @@ def embed_store_images(
         transform: the model's preprocessing.
         batch_size: pictures per forward pass.
         workers: threads per process that decode.
+        partial: folder that keeps rows on the way, so that an interrupted run goes on; its name must stand
+            for the model, the preprocessing and the store. Whoever keeps the table removes it.
 
     Raises:
         ImageError, CheckpointError, SourceError: see embed_images.
         PeerError: another process has gone.
     """
+    if not store.image_count:
+        raise SourceError("no image to embed", where=str(store.path))
     places = processes.share(store.image_count, batch_size)
-    rows = _no_rows(model)
-    if len(places) or processes.count == 1:
-        rows = embed_images(
-            model,
-            SomeImages(store, places),
-            transform=transform,
-            batch_size=batch_size,
-            workers=workers,
-            progress="images" if processes.is_main else None,
-        ).rows
+    kept = _partial(partial, processes, model, batch_size, len(places))
+    rest = SomeImages(store, places[kept.done :])
+    batches = image_batches(model, rest, transform=transform, batch_size=batch_size, workers=workers)
+    rows = _embed_rest(kept, (part for _, part in batches), len(places), ("images", "img"), processes)
     whole = processes.collect(rows, store.image_count, batch_size)
     return None if whole is None else EmbeddingTable(list(store.image_ids()), whole)
 
 
 def embed_store_texts(
-    model: ChineseClip, store: StoreReader, processes: Processes, *, batch_size: int = 256
+    model: ChineseClip,
+    store: StoreReader,
+    processes: Processes,
+    *,
+    batch_size: int = 256,
+    partial: Path | None = None,
 ) -> EmbeddingTable | None:
     """Embed every caption of a store, equal ones once; see embed_store_images."""
     captions = list(store.captions())
     ids = list(store.text_ids())
+    if not captions:
+        raise SourceError("no text to embed", where=str(store.path))
     distinct, places = _distinct(captions)
-    mine = processes.share(len(distinct), batch_size)
-    rows = _no_rows(model)
-    if len(mine) or processes.count == 1:
-        id_of = dict(zip(captions, ids, strict=True))
-        chosen = taken(distinct, mine)
-        names = [id_of[caption] for caption in chosen]
-        progress = "texts" if processes.is_main else None
-        rows = embed_texts(model, chosen, ids=names, batch_size=batch_size, progress=progress).rows
+    id_of = dict(zip(captions, ids, strict=True))
+    mine = taken(distinct, processes.share(len(distinct), batch_size))
+    kept = _partial(partial, processes, model, batch_size, len(mine))
+    rest = mine[kept.done :]
+    batches = text_batches(model, rest, [id_of[caption] for caption in rest], batch_size)
+    rows = _embed_rest(kept, batches, len(mine), ("texts", "txt"), processes)
     whole = processes.collect(rows, len(distinct), batch_size)
     return None if whole is None else EmbeddingTable(ids, whole[places])
+
+
+def _partial(
+    folder: Path | None, processes: Processes, model: ChineseClip, batch_size: int, total: int
+) -> PartialRows:
+    """What this process's share has from an earlier run with as many processes and the same batches."""
+    if folder is not None:
+        folder = folder / f"batch-{batch_size}-process-{processes.rank}-of-{processes.count}"
+    return PartialRows(folder, model.architecture.embed_dim, batch_size=batch_size, total=total)
+
+
+def _embed_rest(
+    kept: PartialRows, batches: Iterator[Rows], total: int, shown: tuple[str, str], processes: Processes
+) -> Rows:
+    """All rows of this process's share: those that are kept, then those of the batches."""
+    label, unit = shown
+    with progress_bar(total, label if processes.is_main else None, unit, done=kept.done) as bar:
+        try:
+            for rows in batches:
+                kept.add(rows)
+                bar.update(len(rows))
+        except BaseException:  # Ctrl-C and SIGTERM too: what has been computed is kept
+            kept.keep()
+            raise
+    return kept.whole()
 
 
 def _distinct(captions: Iterable[str]) -> tuple[list[str], Indices]:
@@ -100,7 +133,3 @@ def _distinct(captions: Iterable[str]) -> tuple[list[str], Indices]:
     distinct = sorted(set(captions), key=lambda caption: (len(caption), caption))
     place = {caption: index for index, caption in enumerate(distinct)}
     return distinct, np.array([place[caption] for caption in captions], dtype=np.int64)
-
-
-def _no_rows(model: ChineseClip) -> Rows:
-    return np.empty((0, model.architecture.embed_dim), dtype=np.float32)
