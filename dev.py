@@ -1,7 +1,7 @@
 """Make the environment and run the project's jobs; standard library only, so any Python 3.11+ can start it.
 
     python3 dev.py quickstart     the whole road on the bundled emoji, about ten minutes on two cores
-    python3 dev.py test           every check and every test
+    python3 dev.py test           every check and every test; CNCLIP_TEST_WORKERS=1 for one process
     python3 dev.py nightly        the long tests: many random kills
     python3 dev.py install        only the environment, in .venv
 
@@ -89,12 +89,22 @@ def _test(rest: list[str]) -> int:
         ["ruff", "check", "."],
         ["mypy"],
         ["lint-imports"],
-        ["python", "-m", "pytest", "-q", *rest],
+        ["python", "-m", "pytest", "-q", *_shared_out(), *rest],
     )
     failed = [" ".join(check) for check in checks if _run(check, check=False) != 0]
     if failed:
         print("failed: " + "; ".join(failed), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _shared_out() -> list[str]:
+    """Options that share the tests out to processes: one for each core, at most four, for each takes 4 GB."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = int(os.environ.get("CNCLIP_TEST_WORKERS", min(cores, 4)))
+    if workers < 2:
+        return []
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads than cores wait for each other
+    return ["-n", str(workers), "--dist", "worksteal"]
 
 
 def _nightly(rest: list[str]) -> int:

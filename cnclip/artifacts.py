@@ -307,6 +307,12 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def _obstacle(path: Path) -> Path | None:
+    """What stands where a folder of a path must be; None where every one is a folder, or can be."""
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), None)
+    return None if there is None or there.is_dir() else there
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write at `path` into an error that says what to do.
@@ -319,6 +325,13 @@ def translated(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _RESOURCE_ERRNOS:
             raise
+        if error.errno in (errno.ENOTDIR, errno.EEXIST) and (obstacle := _obstacle(path)) is not None:
+            kind = "a file" if obstacle.exists() else "a link to nothing"
+            raise ResourceError(
+                f"cannot write: {obstacle} is {kind}, not a folder ({os.strerror(error.errno)})",
+                where=str(path),
+                fix=f"choose another folder, or move {obstacle.name} away",
+            ) from error
         place = path.parent if path.parent.exists() else Path.cwd()
         free = shutil.disk_usage(place).free
         raise ResourceError(

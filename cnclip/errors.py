@@ -18,6 +18,8 @@ The number is the exit code of the command line.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -50,6 +52,12 @@ class CnclipError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a worker process: keyword-only arguments are lost by the default."""
         return (_rebuild, (type(self), self.what, self.where, self.fix))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean X? ` with the nearest of the known words; empty where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def _rebuild(kind: type[CnclipError], what: str, where: str | None, fix: str | None) -> CnclipError:

@@ -17,6 +17,7 @@ import pytest
 from cnclip.artifacts import (
     atomic_dir,
     atomic_file,
+    check_target,
     read_json,
     read_manifest,
     remove_dir,
@@ -259,3 +260,14 @@ def test_what_a_user_put_into_a_folder_is_not_swept_away_with_it(tmp_path: Path)
     ):
         (folder / "y").write_text("y")
     assert (tmp_path / "a" / "笔记.md").read_text() == "我的"
+
+
+def test_a_file_where_a_folder_must_be_is_named_and_no_space_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "报告.txt"
+    file.write_text("x")
+    for target in (file / "results.json", file / "a" / "b"):
+        for write in (lambda path: write_json(path, {}), lambda path: check_target(path)):
+            with pytest.raises(ResourceError, match=r"报告\.txt is a file") as raised:
+                write(target)
+            assert "space" not in str(raised.value) and "free" not in str(raised.value)
+            assert raised.value.fix is not None and "another folder" in raised.value.fix

@@ -133,6 +133,16 @@ def test_a_task_whose_number_is_no_part_fails(cluster: Path) -> None:
     assert "counted from 0" in done.stderr
 
 
+def wait_for_trap(pid: int, number: signal.Signals) -> None:
+    """Until a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():  # no Linux
+        time.sleep(1)
+        return
+    while not int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (number - 1) & 1:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(("code", "requeued"), [(75, True), (3, False)])
 def test_a_task_near_its_time_limit_stops_the_build_and_is_queued_again(
     cluster: Path, code: int, requeued: bool
@@ -144,7 +154,7 @@ def test_a_task_near_its_time_limit_stops_the_build_and_is_queued_again(
     with subprocess.Popen(command, cwd=cluster, env=environment, stdout=subprocess.PIPE) as task:
         assert task.stdout is not None
         assert task.stdout.readline() == b"begun\n"
-        time.sleep(0.2)  # the script sets its traps after the build has begun
+        wait_for_trap(task.pid, signal.SIGUSR1)  # the script sets its traps after the build has begun
         task.send_signal(signal.SIGUSR1)
         assert task.wait(timeout=60) == code
     log = cluster / "slurm.log"

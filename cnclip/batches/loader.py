@@ -114,11 +114,10 @@ def pair_loader(
         worker_init_fn=_outlive_stop_requests if workers else None,
     )
     others = set(active_children())
-    batches: Iterator[Any] | None = iter(loader)
+    batches: Any = iter(loader)
     own = set(active_children()) - others
     kill = Finalize(None, _kill, args=(own,), exitpriority=0)
     try:
-        assert batches is not None
         for batch in batches:
             if isinstance(batch, CnclipError):
                 raise batch
@@ -130,6 +129,10 @@ def pair_loader(
         kill()
         raise lost from error
     finally:
+        if not all(worker.is_alive() for worker in own):
+            # The event that asks workers to leave has a lock; one that was killed may hold it for ever.
+            kill()
+            batches._workers_done_event = threading.Event()
         batches = None  # the loader asks its workers to leave
         kill()
 

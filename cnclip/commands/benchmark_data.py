@@ -147,11 +147,12 @@ def ready_store(place: BenchmarkPlace, processes: Processes) -> StoreReader:
         SourceError: the raw data is not there; says what to put where.
         StoreError: another number of pictures or captions than the benchmark has.
     """
+    found = place.state == "store"
     with processes.main_first():
         if place.state != "store":
             place.make()
     reader = StoreReader(place.store)
-    check_counts(place.benchmark, reader)
+    check_counts(place.benchmark, reader, _remedy(place, found=found))
     return reader
 
 
@@ -176,6 +177,18 @@ def resolve_benchmark(data: Path, processes: Processes | None = None) -> Path:
     reader = ready_store(place_of(benchmark), processes or Processes())
     reader.close()
     return reader.path
+
+
+def _remedy(place: BenchmarkPlace, *, found: bool) -> str:
+    """What to do about a store of another size; only one that was made just now is said to be removed."""
+    if not found:
+        return f"see whether the download is whole, remove {place.store}, and run the same command again"
+    if place.store != place.benchmark.default_store:
+        return "is this the right --store?"
+    return (
+        f"if {place.store} was made of a download that was not whole, move it away and run the same command"
+        " again: it is made anew"
+    )
 
 
 def _shown(words: list[str]) -> str:

@@ -38,7 +38,8 @@ def compare(runs: list[Path], *, output: Path | None = None, bootstrap: int = 10
 
     The runs are folders that `cnclip eval retrieval --output` wrote, or all of them `cnclip eval zeroshot
     --output`. Runs on the same queries or pictures are tested against each other: paired bootstrap, and
-    McNemar's test for R@1 and top-k; retrieval runs on different data are only shown.
+    McNemar's test for R@1 and top-k. Retrieval runs on different data stand in tables of their own; those
+    that share their data with no other are only shown, and named.
 
     Examples:
         cnclip eval compare reports/stage1 reports/stage2
@@ -63,7 +64,7 @@ def compare(runs: list[Path], *, output: Path | None = None, bootstrap: int = 10
         )
     compared = _zeroshot_side_by_side if zeroshot else _retrieval_side_by_side
     report = compared(results, folders, Draws(bootstrap, seed))
-    print("\n".join([text_table(report.tables[0]), *report.lines]))
+    print("\n".join(["\n\n".join(map(text_table, report.tables)), *report.lines]))
     if output is not None:
         report.write(output, "report", "comparison.json")
         if not zeroshot:
@@ -138,25 +139,51 @@ def _labels(runs: Sequence[Path]) -> dict[str, Path]:
 def _retrieval_side_by_side(
     results: Mapping[str, dict[str, Any]], folders: Mapping[str, Path], draws: Draws
 ) -> _Report:
-    """The numbers of retrieval runs, and the tests where their data is the same."""
-    prints = {json.dumps(run["run"].get("data", {}).get("fingerprint")) for run in results.values()}
-    lines: list[str] = []
+    """The numbers of retrieval runs, a table for each set of data, and the tests on each."""
+    groups = _by_data(results)
+    notes: list[str] = []
     comparisons = []
-    without = [label for label, folder in folders.items() if not (folder / FILE_NAME).is_file()]
-    if len(prints) == 1 and without:
-        lines.append(f"没有逐条名次，未作检验 no {FILE_NAME}, so no test was made: {', '.join(without)}")
-    elif len(prints) == 1:
-        queries = {label: load_queries(folder / FILE_NAME) for label, folder in folders.items()}
-        comparisons = compare_all(queries, draws)
-        lines = comparison_lines(comparisons)
-    else:
-        lines.append(
-            f"这些结果来自 {len(prints)} 份不同的数据，数字不可相比"
-            f" measured on {len(prints)} different sets of data: not comparable, no test was made"
+    if len(groups) > 1:
+        notes.append(
+            f"这些结果来自 {len(groups)} 份不同的数据，不同数据的数字不可相比"
+            f" measured on {len(groups)} different sets of data: numbers of different sets are not comparable"
         )
-    title = "检索对比 Retrieval compared (%)"
+    for group in groups:
+        without = [label for label in group if not (folders[label] / FILE_NAME).is_file()]
+        if len(group) == 1:
+            notes.append(
+                f"没有别的结果用同一份数据，未作检验 left out of the tests, no other run is on the same data:"
+                f" {', '.join(group)} ({_data_path(next(iter(group.values())))})"
+            )
+        elif without:
+            notes.append(f"没有逐条名次，未作检验 no {FILE_NAME}, so no test was made: {', '.join(without)}")
+        kept = [label for label in group if label not in without]
+        queries = {label: load_queries(folders[label] / FILE_NAME) for label in kept if len(kept) > 1}
+        comparisons += compare_all(queries, draws)
+    lines = [*notes, *comparison_lines(comparisons)]
+    title = "检索对比 Retrieval compared"
+    tables = [metrics_table(group, _table_title(title, group, alone=len(groups) == 1)) for group in groups]
     content = {"runs": results, "comparisons": [one.to_json() for one in comparisons], "notes": lines}
-    return _Report(title.removesuffix(" (%)"), content, [metrics_table(results, title)], lines)
+    return _Report(title, content, tables, lines)
+
+
+def _by_data(results: Mapping[str, dict[str, Any]]) -> list[dict[str, dict[str, Any]]]:
+    """The runs of each set of data, in the order in which they were named."""
+    groups: dict[str, dict[str, dict[str, Any]]] = {}
+    for label, run in results.items():
+        data = run["run"].get("data", {})
+        groups.setdefault(str(data.get("fingerprint") or data.get("path")), {})[label] = run
+    return list(groups.values())
+
+
+def _data_path(run: Mapping[str, Any]) -> str:
+    return str(run["run"].get("data", {}).get("path", "?"))
+
+
+def _table_title(title: str, group: Mapping[str, Mapping[str, Any]], *, alone: bool) -> str:
+    """With the data's name, where there are tables of several."""
+    paths = ", ".join(dict.fromkeys(map(_data_path, group.values())))
+    return f"{title} (%)" if alone else f"{title} (%): {paths}"
 
 
 def _zeroshot_side_by_side(

@@ -87,7 +87,7 @@ def find_insights(measured: Mapping[str, MeasuredModel], options: InsightOptions
     if options.wanted:
         _explain(told, measured, options)
     if options.corrections:
-        chapter, numbers = measure_corrections(measured, options.corrections)
+        chapter, numbers = measure_corrections(measured, options.corrections, options.bank)
         told.chapters.append(chapter)
         for label, one in numbers.items():
             told.found[label]["corrections"] = one

@@ -234,6 +234,11 @@ def _check(options: RetrievalOptions, labels: Mapping[str, str], submission: Pat
         raise RecipeError("--protocol cn_clip writes files", fix="--output FOLDER")
     if submission is not None and len(labels) > 1:
         raise RecipeError(f"--submission with {len(labels)} models", fix="one command for each model")
+    folders = {run_folder(options.output, label, several=True) for label in labels}
+    if options.output is not None and len(folders) < len(labels):
+        raise RecipeError(
+            "two models would write into the same folder of the report", fix="call one by another path"
+        )
     if options.draws.samples < 0 or options.draws.seed < 0:
         raise RecipeError("--bootstrap and --seed are 0 or more", fix="--bootstrap 1000 --seed 0")
     bank = options.insight.bank

@@ -65,17 +65,7 @@ def write_report(
         ResourceError: disk full or no permission.
         ImageError: a picture that is to be shown cannot be decoded.
     """
-    names = ", ".join(measured)
-    title = Words(f"图文检索报告：{names}", f"Retrieval report: {names}")
-    chapters = report_chapters(measured, comparisons, insights, licence)
-    write_report_page(output / "report.html", title, chapters)
-    _write_text(output / "report.md", report_markdown(title, chapters))
-    _write_text(
-        output / "report.tex", latex_rows({label: model.results for label, model in measured.items()})
-    )
-    if comparisons:
-        write_json(output / "comparison.json", [comparison.to_json() for comparison in comparisons])
-    for label, model in measured.items():
+    for label, model in measured.items():  # the numbers first: a page may fail on a picture
         assert model.folder is not None, "a report is written, but a model has no folder"
         found = insights.found.get(label)
         save_queries(model.folder / FILE_NAME, model.queries)
@@ -83,6 +73,16 @@ def write_report(
         _write_text(model.folder / "results.json", readable_json(results) + "\n")
         if label in insights.suspects:
             write_suspects(model.folder / SUSPECTS_FILE, insights.suspects[label])
+    if comparisons:
+        write_json(output / "comparison.json", [comparison.to_json() for comparison in comparisons])
+    _write_text(
+        output / "report.tex", latex_rows({label: model.results for label, model in measured.items()})
+    )
+    names = ", ".join(measured)
+    title = Words(f"图文检索报告：{names}", f"Retrieval report: {names}")
+    chapters = report_chapters(measured, comparisons, insights, licence)
+    _write_text(output / "report.md", report_markdown(title, chapters))
+    write_report_page(output / "report.html", title, chapters)
 
 
 def report_chapters(

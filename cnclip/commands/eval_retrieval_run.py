@@ -14,7 +14,7 @@ from cnclip.evaluation.chapters.cards import ModelFacts
 from cnclip.evaluation.cn_clip_files import write_official
 from cnclip.evaluation.corrections import Correction
 from cnclip.evaluation.embed import EmbeddingTable
-from cnclip.evaluation.evaluate import store_positives
+from cnclip.evaluation.evaluate import repeated_captions, store_positives
 from cnclip.evaluation.examples import Gallery, QueryResult, search_pictures
 from cnclip.evaluation.insight.evidence import Evidence
 from cnclip.evaluation.per_query import Queries, both_directions
@@ -141,6 +141,7 @@ def measure_model(
     run |= {"command": options.command, "protocol": options.protocol, "processes": options.processes}
     run["bootstrap"] = {"samples": options.draws.samples, "seed": options.draws.seed}
     results = retrieval_json(result, pairs=reader.pair_count, run=run, intervals=spans)
+    results["counts"]["repeated_captions"] = repeated_captions(reader)
     if official:
         results["cn_clip"] = {
             name: {**score.to_json()["scoreJson"], "queries": score.queries, "without_answer": score.empty}

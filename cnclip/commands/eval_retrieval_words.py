@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cnclip.commands.eval_retrieval_run import InsightOptions, Protocol
-from cnclip.errors import RecipeError
+from cnclip.errors import RecipeError, did_you_mean
 from cnclip.evaluation.cn_clip_files import KS
 from cnclip.evaluation.corrections import CORRECTIONS
+from cnclip.stores.layout import HEADER_NAME
 
 REPEATED = ("--seen", "--corrections")
 
@@ -24,7 +25,7 @@ def placed_words(argv: list[str]) -> list[str]:
         argv: words, or --model, once for each, and --data; --seen and --corrections may be repeated.
 
     Raises:
-        RecipeError: an option without its value, or two stores.
+        RecipeError: an option without its value, no model, no store, or two stores.
     """
     models: list[str] = []
     data: list[str] = []
@@ -49,13 +50,31 @@ def placed_words(argv: list[str]) -> list[str]:
         else:
             options += [word] if equals or word in ("-h", "--help") else [word, value]
     options += [word for name, values in repeated.items() for word in (name, ",".join(values))]
-    if words and not data:
+    if words and not data and (models or len(words) > 1 or _is_store(words[0])):
         data = [words.pop()]
     models += words
     if len(data) > 1:
         raise RecipeError(f"--data {data[1]}: one store at a time", fix="one command for each store")
+    if not {"-h", "--help"} & {*options}:
+        _refuse_too_few(models, data)
     placed = [json.dumps(models, ensure_ascii=False)] if models else []
     return [*placed, *data, *options]
+
+
+def _refuse_too_few(models: list[str], data: list[str]) -> None:
+    """Say which of the two is missing."""
+    fix = "cnclip eval retrieval MODEL STORE"
+    if not models and not data:
+        raise RecipeError("no model and no store", fix=fix)
+    if not data:
+        raise RecipeError(f"no store to measure {', '.join(models)} on", fix=fix)
+    if not models:
+        raise RecipeError(f"no model to measure on {data[0]}", fix=fix)
+
+
+def _is_store(word: str) -> bool:
+    """Whether a word that stands alone is the store, not the model."""
+    return (Path(word) / HEADER_NAME).is_file()
 
 
 def model_labels(models: list[str]) -> dict[str, str]:
@@ -69,7 +88,11 @@ def model_labels(models: list[str]) -> dict[str, str]:
     for place, name in enumerate(models):
         if name in models[:place]:
             raise RecipeError(f"--model {name} stands twice", fix="remove one")
-    short = [Path(name).name for name in models]
+    short = [Path(name).name for name in models]  # "" of ".", ".." of "..": neither names a folder
+    short = [
+        Path(name).resolve().name if last in ("", "..") else last
+        for name, last in zip(models, short, strict=True)
+    ]
     return {
         short[place] if short.count(short[place]) == 1 else name: name for place, name in enumerate(models)
     }
@@ -102,13 +125,16 @@ def insight_options(values: Mapping[str, Any]) -> InsightOptions:
     output, bank = values["output"], values["bank"]
     for name in asked:
         if name not in CORRECTIONS:
+            hint = did_you_mean(name, CORRECTIONS)
             known = ", ".join(CORRECTIONS)
-            raise RecipeError(f"--corrections {name}: there is no such", fix=f"choose of {known}")
+            raise RecipeError(f"--corrections {name}: there is no such", fix=f"{hint}choose of {known}")
     corrections = tuple(name for name in CORRECTIONS if name in asked)
     if bank is not None and not corrections:
         raise RecipeError("--bank is for corrections of scores", fix=f"--corrections {','.join(CORRECTIONS)}")
     if corrections and output is None:
         raise RecipeError("--corrections are told of in the report", fix="--output FOLDER")
+    if values["seen"] is not None and output is None:
+        raise RecipeError("--seen is told of in the report", fix="--output FOLDER")
     if "qb_norm" in corrections and bank is None:
         raise RecipeError(
             "qb_norm needs captions that are not of the test set",

@@ -27,8 +27,7 @@ from cnclip.evaluation.classes import ClassNames, read_class_names
 from cnclip.evaluation.elevater import ElevaterSet, elevater_set
 from cnclip.evaluation.elevater_files import read_index
 from cnclip.evaluation.labelled import LabelledImages, LabelledRows
-from cnclip.evaluation.per_picture import FILE_NAME as RANKS_FILE
-from cnclip.evaluation.per_picture import load_pictures
+from cnclip.evaluation.per_picture import load_earlier
 from cnclip.evaluation.processes import join_processes
 from cnclip.evaluation.templates import BARE, load_templates
 from cnclip.evaluation.zeroshot import ensemble, prompt_rows
@@ -108,7 +107,7 @@ def zeroshot(
     if weight_templates and len(sentences) < 2:
         raise RecipeError("one template needs no weight", fix="--templates general")
     if against is not None:
-        load_pictures(against / RANKS_FILE)  # what cannot be compared with is told before the long work
+        load_earlier(against)  # what cannot be compared with is told before the long work
     pictures = read_pictures(data, labels, names)
     own_metric = judged.metric if metric == "auto" and judged is not None else metric
     options = ZeroShotOptions(

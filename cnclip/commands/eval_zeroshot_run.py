@@ -20,8 +20,7 @@ from cnclip.evaluation.labelled import (
 )
 from cnclip.evaluation.labelled_arrays import holds_embeddings, images_from_array, rows_from_array
 from cnclip.evaluation.multilabel import classify_marked
-from cnclip.evaluation.per_picture import FILE_NAME as RANKS_FILE
-from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_pictures, truth
+from cnclip.evaluation.per_picture import PictureRanks, hit_differences, load_earlier, truth
 from cnclip.evaluation.prompt_weights import learn_template_weights
 from cnclip.evaluation.rows import Indices, Rows
 from cnclip.evaluation.statistics import in_words
@@ -196,7 +195,7 @@ def compare_with(earlier: Path, mine: PictureRanks, name: str) -> tuple[list[str
     Raises:
         SourceError: the folder has no ranks, or ranks of other pictures or among other classes.
     """
-    differences = hit_differences(load_pictures(earlier / RANKS_FILE), mine)
+    differences = hit_differences(load_earlier(earlier), mine)
     lines = [
         in_words(difference, key.replace("top", "top-"), str(earlier), name)
         for key, difference in differences.items()

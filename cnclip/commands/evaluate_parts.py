@@ -181,12 +181,30 @@ def read_queries(words: str) -> list[str]:
             raise SourceError(
                 f"cannot read the queries: {error}", where=words, fix="save it as UTF-8"
             ) from None
+    else:
+        _refuse_lost_files(text.splitlines())
     queries = [line.strip() for line in text.splitlines() if line.strip()]
     if not queries:
         raise SourceError(
-            "no queries", where=words, fix='write --queries "红色的水果;下雨天" or a file of lines'
+            "no queries",
+            where=words.strip() or None,
+            fix='write --queries "红色的水果;下雨天" or a file of lines',
         )
     return queries
+
+
+def _refuse_lost_files(queries: Sequence[str]) -> None:
+    """A file's name that leads to none would be looked for in pictures, without a word.
+
+    Raises:
+        SourceError: a query ends in .txt.
+    """
+    for query in queries:
+        if query.strip().lower().endswith(".txt"):
+            raise SourceError(
+                f"no such file of queries: {query.strip()}",
+                fix="give one file of lines, or the queries themselves, parted by semicolons",
+            )
 
 
 def write_results(

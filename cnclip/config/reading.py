@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
+from cnclip.config.misspelt import refuse_misspelt
 from cnclip.errors import RecipeError
 
 Schema = TypeVar("Schema")
@@ -111,8 +112,10 @@ def parse_call(function: Callable[..., int], argv: Sequence[str], *, prog: str) 
     if "-h" in argv or "--help" in argv:
         print(re.sub(r"--[a-z_]+", lambda option: option[0].replace("_", "-"), parser.format_help()))
         raise SystemExit(0)
+    words = _with_values(function, [_with_underscores(word) for word in argv])
+    refuse_misspelt(function, words, prog)
     try:
-        parsed = parser.parse_args(_with_values(function, [_with_underscores(word) for word in argv]))
+        parsed = parser.parse_args(words)
     except (ArgumentError, TypeError, ValueError) as error:
         raise _readable(error, prog) from None
     return {name: parsed[name] for name in inspect.signature(function).parameters}

@@ -11,13 +11,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cnclip.evaluation.block_scan import Mask, blocks, error_bound, reached
+from cnclip.evaluation.block_scan import Mask, blocks, reached, scan_bound
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, on_grid
 
 _SPARE = 2  # items kept beyond k, so that the bound decides nearly always
 _GROUPS = 16  # groups for each item kept, whose best scores tell where a query's first block is cut
-_CHUNK = 64  # queries whose items are scored exactly at once
+_CHUNK = 1024  # queries that are sorted at once
+_CACHED_ROWS = 256  # rows that are scored exactly at once: what fits into a core's cache
 _FALLBACK_AREA = 1 << 22  # exact scores held at once
+_RADIX = 1 << 16  # numbers below it are sorted in linear time
 _LOW = np.int64(0xFFFFFFFF)
 _NOTHING = np.iinfo(np.int64).min
 
@@ -85,7 +87,7 @@ class BestItems:
         score = np.empty((len(self._rows), self._k), dtype=np.float32)
         if not index.size:
             return index, score
-        margin = error_bound(self._rows.shape[1])
+        margin = scan_bound(self._rows.shape[1])
         unsure = []
         for chunk in blocks(len(index), _CHUNK):
             kept = self._kept[chunk]
@@ -99,8 +101,11 @@ class BestItems:
 
     def _exact(self, queries: slice, items: Indices) -> tuple[Indices, Scores]:
         """Items [Q, W] of ascending index with exact cosine similarities, best first."""
-        rows = on_grid(self._rows[queries])
-        exact = np.matmul(on_grid(self._gallery[items]), rows[:, :, None])[:, :, 0] / GRID**2
+        exact = np.empty(items.shape)
+        for few in blocks(len(items), max(1, _CACHED_ROWS // self._width)):
+            rows = on_grid(self._rows[queries][few])
+            exact[few] = np.matmul(on_grid(self._gallery[items[few]]), rows[:, :, None])[:, :, 0]
+        exact /= GRID**2
         order = np.argsort(-exact, axis=1, kind="stable")
         return np.take_along_axis(items, order, axis=1), np.take_along_axis(exact, order, axis=1)
 
@@ -123,7 +128,7 @@ def _by_query(similarity: Rows, mask: Mask, queries_are_columns: bool) -> tuple[
     values = similarity.ravel()[found]
     if not queries_are_columns:
         return row, column, values
-    order = np.argsort(column, kind="stable")
+    order = np.argsort(column.astype(np.uint16 if mask.shape[1] <= _RADIX else np.int64), kind="stable")
     return column[order], row[order], values[order]
 
 

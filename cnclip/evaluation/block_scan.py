@@ -20,9 +20,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, on_grid
 
 Mask = npt.NDArray[np.bool_]
-_CHUNK = 256  # exact products taken at once: what fits into a core's cache
+_CHUNK = 128  # exact products taken at once: what fits into a core's cache
+_PART = 256  # columns of a product: with fewer, its error bound is smaller, and fewer items are unsure
 _LEAST_HEIGHT = 64  # rows below which a product is not worth a thread of its own
-_BUFFER = 1024  # numpy expands a threshold per row to the length of its rows where they fit its buffer
+_BUFFER = (
+    512  # of numpy's loops: into a larger one it copies each row's threshold, as often as it is compared
+)
 
 
 class Watcher(Protocol):
@@ -51,11 +54,13 @@ def scan(
         text_rows: float32 [n_text, D], unit length.
         by_text: watchers whose queries are the texts.
         by_image: watchers whose queries are the images.
-        block_rows: a block has at most the area of a square of this side, and is four times as wide as high.
+        block_rows: greatest side of a block; memory and speed, never what the blocks hold.
     """
-    threads = _threads()
-    height = max(1, min(block_rows // 2, max(_LEAST_HEIGHT, -(-len(text_rows) // threads))))
-    work = _Work(image_rows, text_rows, (by_text, by_image), (height, 2 * max(1, block_rows)))
+    threads, width = _threads(), max(1, block_rows)
+    shares = -(-len(text_rows) // width)
+    shares = -(-shares // threads) * threads  # as many for each thread
+    height = max(1, min(width, max(_LEAST_HEIGHT, -(-len(text_rows) // max(1, shares)))))
+    work = _Work(image_rows, text_rows, (by_text, by_image), (height, width))
     if threads == 1 or len(text_rows) <= height:
         work.run()
         return
@@ -88,19 +93,22 @@ class _Work:
 
     def run(self) -> None:
         """Take text blocks until none is left, or until another thread fails."""
+        before = np.setbufsize(_BUFFER)  # of this thread
         try:
-            self._run(np.empty(self._area, dtype=np.float32))
+            self._run(np.empty((2, self._area), dtype=np.float32))
         except BaseException:
             self.stop()
             raise
+        finally:
+            np.setbufsize(before)
 
-    def _run(self, buffer: Rows) -> None:
+    def _run(self, buffers: Rows) -> None:
         while (texts := self._next()) is not None:
             text_block = np.ascontiguousarray(self._text_rows[texts])
             for images, only_one in self._images:
                 shape = (texts.stop - texts.start, images.stop - images.start)
-                similarity = buffer[: shape[0] * shape[1]].reshape(shape)  # float32 [text block, image block]
-                np.matmul(text_block, self._image_rows[images].T, out=similarity)
+                similarity, spare = buffers[:, : shape[0] * shape[1]].reshape(2, *shape)
+                _product(text_block, self._image_rows[images], similarity, spare)
                 for watcher in self._by_text:
                     watcher.see(similarity, texts, images, queries_are_columns=False)
                 with only_one:
@@ -140,13 +148,32 @@ def exact_scores(first_rows: Rows, second_rows: Rows, pairs: Indices) -> Scores:
     return scores
 
 
-def error_bound(width: int) -> float:
+def _product(text_rows: Rows, image_rows: Rows, similarity: Rows, spare: Rows) -> None:
+    """Write the products of all rows with all rows, some columns at a time."""
+    for columns in blocks(text_rows.shape[1], _PART):
+        out = spare if columns.start else similarity
+        np.matmul(text_rows[:, columns], image_rows[:, columns].T, out=out)
+        if columns.start:
+            similarity += spare
+
+
+def product_bound(width: int) -> float:
     """Farthest that a float32 product of unit rows, in any order of summation, is from the grid's.
 
     Higham, Accuracy and Stability of Numerical Algorithms, 3.1, and the rounding of both rows to the grid.
     """
     roundings = (width + 16) * 2.0**-24 * 1.05
     return roundings + 2 * math.sqrt(width) / GRID
+
+
+def scan_bound(width: int) -> float:
+    """The same for the blocks of `scan`, whose products are sums of a few products of less width.
+
+    The lengths of the parts of two unit rows have a scalar product of at most 1 (Cauchy and Schwarz), so that
+    the bounds of the parts add up to that of one part of unit rows; each sum of parts rounds once more.
+    """
+    parts = -(-width // _PART)
+    return product_bound(min(width, _PART) + parts) + 2 * math.sqrt(width) / GRID
 
 
 def reached(similarity: Rows, levels: Rows, *, queries_are_columns: bool, out: Mask | None = None) -> Mask:
@@ -158,8 +185,4 @@ def reached(similarity: Rows, levels: Rows, *, queries_are_columns: bool, out: M
         queries_are_columns: which axis of the block they are.
         out: bool of the block's shape, to be written.
     """
-    before = np.setbufsize(_BUFFER)
-    try:
-        return np.greater_equal(similarity, levels if queries_are_columns else levels[:, None], out=out)
-    finally:
-        np.setbufsize(before)
+    return np.greater_equal(similarity, levels if queries_are_columns else levels[:, None], out=out)

@@ -32,7 +32,14 @@ import numpy as np
 from cnclip.errors import SourceError
 from cnclip.evaluation.class_metrics import Marks
 from cnclip.evaluation.rows import Indices
+from cnclip.evaluation.text_lines import read_lines
 from cnclip.text.wordpiece import encode_ids
+
+_DIFFER = {
+    "class name": "make the names differ; eval zeroshot --allow-repeated-names keeps namesakes, and counts"
+    " all their pictures as wrong",
+    "class id": "make the ids differ",
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def read_class_names(path: Path, *, repeats: bool = False) -> ClassNames:
         SourceError: empty, a blank line, ids on some lines only, an empty name or id, or a name or id that
             stands twice.
     """
-    lines = _lines(path, "class names")
+    lines = read_lines(path, "class names")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise SourceError(
@@ -101,7 +108,7 @@ def read_templates(path: Path) -> list[str]:
     Raises:
         SourceError: empty, or a line without `{}`.
     """
-    lines = [line.strip() for line in _lines(path, "templates")]
+    lines = [line.strip() for line in read_lines(path, "templates")]
     for number, line in enumerate(lines, 1):
         if "{}" not in line:
             raise SourceError(
@@ -128,7 +135,7 @@ def read_labels(path: Path, classes: ClassNames) -> dict[str, int]:
 
 def has_label_sets(path: Path) -> bool:
     """Whether a label file gives several classes per picture, by its first line."""
-    return '"labels":' in _lines(path, "labels")[0].replace(" ", "")
+    return '"labels":' in read_lines(path, "labels")[0].replace(" ", "")
 
 
 def read_label_sets(path: Path, classes: ClassNames) -> dict[str, Marks]:
@@ -161,7 +168,7 @@ def read_label_sets(path: Path, classes: ClassNames) -> dict[str, Marks]:
 
 def _rows(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Place and content of each line of a label file."""
-    for line_number, line in enumerate(_lines(path, "labels"), 1):
+    for line_number, line in enumerate(read_lines(path, "labels"), 1):
         where = f"{path}:{line_number}"
         try:
             row = json.loads(line)
@@ -197,22 +204,6 @@ def _class_numbers(classes: ClassNames) -> dict[str, int]:
     return number
 
 
-def _lines(path: Path, purpose: str) -> list[str]:
-    """A text file's lines without their ends; a final line end makes no line."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SourceError(f"no such file of {purpose}: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"cannot read the {purpose}: {error}", where=str(path), fix="save it as UTF-8"
-        ) from None
-    lines = text.removesuffix("\n").split("\n")
-    if not text.strip():
-        raise SourceError(f"a file of {purpose} without any", where=str(path))
-    return [line.removesuffix("\r") for line in lines]
-
-
 def _refuse_blanks(values: list[str], path: Path, what: str) -> None:
     for number, value in enumerate(values, 1):
         if not value:
@@ -241,4 +232,4 @@ def _refuse_repeats(values: list[str], path: Path, what: str) -> None:
     if repeated:
         where = {value: [n for n, other in enumerate(values, 1) if other == value] for value in repeated}
         shown = "; ".join(f"{value}: lines {', '.join(map(str, lines))}" for value, lines in where.items())
-        raise SourceError(f"a {what} stands twice ({shown})", where=str(path), fix="make the names differ")
+        raise SourceError(f"a {what} stands twice ({shown})", where=str(path), fix=_DIFFER[what])

@@ -28,6 +28,7 @@ from cnclip.stores.reader import StoreReader
 KS = (1, 5, 10)
 OUTPUTS: dict[Direction, str] = {"t2i": "output.json", "i2t": "output_tr.json"}
 JSON_NAMES: dict[Direction, str] = {"t2i": "text_to_image", "i2t": "image_to_text"}
+_COLUMN = {"caption": "--text-id-column", "picture": "--image-id-column"}
 Reference = Mapping[int, Sequence[int]]
 
 
@@ -197,7 +198,8 @@ def whole_number(name: str, kind: str) -> int:
     if isinstance(value, str):
         raise SourceError(
             f"{kind} id {name!r} is no whole number; cn_clip counts with whole numbers only",
-            fix="leave out --protocol cn_clip: ids of any kind are measured then",
+            fix=f"cnclip data build TABLE STORE {_COLUMN[kind]} COLUMN takes ids from a column of whole"
+            " numbers; or leave out --protocol cn_clip: ids of any kind are measured then",
         )
     return value
 

@@ -65,3 +65,12 @@ def evaluate_store(
 def store_positives(store: StoreReader) -> Indices:
     """A store's correct pairs as int64 [pair_count, 2]: (image index, text index)."""
     return np.stack([store.pair_images, store.pair_texts], axis=1)
+
+
+def repeated_captions(store: StoreReader) -> int:
+    """How many captions stand word for word at another picture too: no model can tell these apart."""
+    groups = store.caption_groups(0, store.text_count)[store.pair_texts]  # int64 [pairs]
+    pictures = np.unique(np.stack([groups, store.pair_images], axis=1), axis=0)
+    numbers, counts = np.unique(pictures[:, 0], return_counts=True)
+    several = np.isin(groups, numbers[counts > 1])
+    return len(np.unique(store.pair_texts[several]))

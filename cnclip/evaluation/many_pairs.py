@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cnclip.evaluation.block_scan import error_bound, exact_scores
+from cnclip.evaluation.block_scan import exact_scores, scan_bound
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores
 
 
@@ -25,7 +25,7 @@ class ManyPairs:
         self._row, self._gallery = query_row[None], gallery_rows
         self._order = np.argsort(scores, kind="stable")
         self._scores = scores[self._order]
-        margin = error_bound(len(query_row))
+        margin = scan_bound(len(query_row))
         self._low = (self._scores / GRID**2 - margin).astype(np.float32)
         self._high = (self._scores / GRID**2 + margin).astype(np.float32)
         self._reached: Indices = np.zeros(len(scores) + 1, dtype=np.int64)  # items that reach the n lowest

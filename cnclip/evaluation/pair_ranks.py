@@ -1,6 +1,6 @@
 """How many items score at least as high as each correct pair: exact, at the price of one float32 product.
 
-A float32 product of unit rows is within a known bound of the exact score (`block_scan.error_bound`). Items
+A float32 product of unit rows is within a known bound of the exact score (`block_scan.scan_bound`). Items
 farther than that from the pair's score are counted by float32; the few in between are compared on the grid of
 `rows`, where products are exact. Where many are in between, as with a model that gives everything the same
 score, the whole block is taken on the grid.
@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cnclip.evaluation.block_scan import Mask, Watcher, blocks, error_bound, exact_scores, reached, scan
+from cnclip.evaluation.block_scan import (
+    Mask,
+    Watcher,
+    blocks,
+    exact_scores,
+    product_bound,
+    reached,
+    scan,
+    scan_bound,
+)
 from cnclip.evaluation.many_pairs import ManyPairs
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, on_grid
 
@@ -23,7 +32,7 @@ _ONE_BY_ONE = 80  # what it costs to place items among a query's pairs, in compa
 _SPARSE_SHARE = 0.008  # of a block's comparisons; up to it, to pick out the items that are near is cheaper
 _CROWDED_SHARE = 0.03  # above it, to look at all of them exactly is cheaper than to pick them out
 _WORD = 8  # truth values that are added at once
-_error_bound = error_bound
+_error_bound = product_bound
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class PairCounter:
         shape = (most, len(query_rows))
         self._scores = np.full(shape, np.inf)
         self._scores[place[laid_out], owners[laid_out]] = scores[laid_out]
-        margin = error_bound(query_rows.shape[1])
+        margin = scan_bound(query_rows.shape[1])
         self._low = (self._scores / GRID**2 - margin).astype(np.float32)
         self._high = (self._scores / GRID**2 + margin).astype(np.float32)
         self._lowest = self._low.min(axis=0, initial=np.inf)  # of each query's pairs

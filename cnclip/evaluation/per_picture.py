@@ -19,6 +19,7 @@ from cnclip.artifacts import atomic_file
 from cnclip.errors import SourceError
 from cnclip.evaluation.archives import ArchiveWords, read_archive
 from cnclip.evaluation.class_metrics import Marks
+from cnclip.evaluation.per_query import FILE_NAME as QUERIES_FILE
 from cnclip.evaluation.rows import Indices
 from cnclip.evaluation.statistics import SAMPLES, Difference, paired_difference
 
@@ -84,6 +85,23 @@ def load_pictures(path: Path) -> PictureRanks:
         return PictureRanks(names, arrays["ranks"], labels, int(arrays["classes"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SourceError(f"cannot read the ranks: {error}", where=str(path), fix=fix) from None
+
+
+def load_earlier(folder: Path) -> PictureRanks:
+    """The ranks that an earlier zero-shot run left in its folder.
+
+    Raises:
+        SourceError: no such folder, a run of another kind, or no ranks in it.
+    """
+    if not folder.is_dir():
+        what = f"a file, not a run's folder: {folder}" if folder.exists() else f"no such folder: {folder}"
+        raise SourceError(what, fix="give the --output folder of an earlier eval zeroshot")
+    if (folder / QUERIES_FILE).is_file() and not (folder / FILE_NAME).is_file():
+        raise SourceError(
+            f"{folder} is a retrieval run, not a zero-shot one",
+            fix="give the --output folder of an earlier eval zeroshot",
+        )
+    return load_pictures(folder / FILE_NAME)
 
 
 def hit_differences(

@@ -40,8 +40,13 @@ class Compared:
     interval: tuple[float, float] | None = None
 
 
-def check_counts(benchmark: Benchmark, reader: StoreReader) -> None:
+def check_counts(benchmark: Benchmark, reader: StoreReader, fix: str = "is this the right store?") -> None:
     """Refuse a store that is not the benchmark's: its numbers could not be compared with anybody's.
+
+    Args:
+        benchmark: with the counts that are known.
+        reader: the store.
+        fix: what its owner can do.
 
     Raises:
         StoreError: says what is there and what must be.
@@ -57,7 +62,7 @@ def check_counts(benchmark: Benchmark, reader: StoreReader) -> None:
         raise StoreError(
             f"the store is not {benchmark.name} ({benchmark.split}): it holds {', '.join(wrong)}",
             where=str(reader.path),
-            fix="see whether the download is whole, remove the store, and run the same command again",
+            fix=fix,
         )
 
 

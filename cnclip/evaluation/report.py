@@ -11,7 +11,7 @@
                    chance {r1, r5, r10, mean_recall}: expected of a random order,
                    intervals {each number: [low, high]} of 95 % confidence, where they were asked for
     image_to_text  the same
-    counts         images, texts, pairs
+    counts         images, texts, pairs, repeated_captions (word for word at another picture too)
     run            checkpoint {name, image_tower, text_tower: sha256 of the weights},
                    data {path, fingerprint}, preprocessing, precision, versions, seconds
 

@@ -54,6 +54,12 @@ def counts_note(runs: Iterable[Run]) -> str:
     if texts["unlabelled"] or images["unlabelled"]:
         left_out = f"{texts['unlabelled']} texts, {images['unlabelled']} images"
         note += f"; 未标注、不计入 unlabelled, left out: {left_out}"
+    repeated = first.get("counts", {}).get("repeated_captions", 0)
+    if repeated:
+        note += (
+            f"; {repeated} 条文本与别的图片的文本一字不差，必然同分、算错"
+            " captions are word for word another picture's: they tie, and ties count against the model"
+        )
     return note
 
 
@@ -120,7 +126,10 @@ def latex_rows(runs: Mapping[str, Run]) -> str:
 
 def latex_text(text: str) -> str:
     """Text with LaTeX's special signs escaped."""
-    return "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(sign, sign) for sign in " ".join(text.split()))
+    if escaped.startswith("["):
+        return "{[}" + escaped[1:]  # at the head of a row it would be an option of the line break before
+    return escaped
 
 
 def _number(value: float | None) -> str:

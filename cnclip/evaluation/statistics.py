@@ -161,6 +161,12 @@ def mcnemar(first_only: int, second_only: int) -> float:
     return float(min(1.0, 2 * binom.cdf(min(first_only, second_only), differing, 0.5)))
 
 
+def only_one_right(difference: Difference, first: str, second: str) -> str:
+    """How many queries or pictures only one of two models gets right, each model by its name."""
+    sides = ((first, difference.first_only), (second, difference.second_only))
+    return "（" + "，".join(f"只有 {name} 对 only {name} right: {count}" for name, count in sides) + "）"
+
+
 def in_words(difference: Difference, name: str, first: str, second: str) -> str:
     """One Chinese and English sentence on a difference in percentage points.
 

@@ -18,6 +18,7 @@ from cnclip.evaluation.statistics import (
     Interval,
     in_words,
     intervals,
+    only_one_right,
     paired_difference,
 )
 
@@ -68,10 +69,7 @@ class Comparison:
         found = self.difference
         p = "p < 0.001" if found.mcnemar_p < 0.001 else f"p = {found.mcnemar_p:.3f}"
         taken = "（把各条查询当作独立的 as if queries were independent）" if found.grouped else ""
-        return (
-            f"{said}; McNemar {p}{taken}"
-            f"（只有前者对 first only {found.first_only}，只有后者对 second only {found.second_only}）"
-        )
+        return f"{said}; McNemar {p}{taken}{only_one_right(found, self.first, self.second)}"
 
     def to_json(self) -> dict[str, Any]:
         """For comparison.json."""

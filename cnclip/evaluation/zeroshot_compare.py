@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from cnclip.evaluation.per_picture import PictureRanks, hit_differences
-from cnclip.evaluation.statistics import Difference, in_words
+from cnclip.evaluation.statistics import Difference, in_words, only_one_right
 from cnclip.evaluation.uncertainty import Draws
 from cnclip.evaluation.zeroshot_report import difference_json
 from cnclip.tables import Table
@@ -30,10 +30,7 @@ class PictureComparison:
         """One sentence."""
         found = self.difference
         said = in_words(found, self.metric.replace("top", "top-"), self.first, self.second)
-        return (
-            f"{said}; McNemar p = {found.mcnemar_p:.3g}"
-            f"（只有前者对 first only {found.first_only}，只有后者对 second only {found.second_only}）"
-        )
+        return f"{said}; McNemar p = {found.mcnemar_p:.3g}{only_one_right(found, self.first, self.second)}"
 
     def to_json(self) -> dict[str, Any]:
         """For comparison.json."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cnclip.artifacts import read_json, sha256_file, verify_dir
+from cnclip.artifacts import MANIFEST_NAME, read_json, sha256_file, verify_dir
 from cnclip.errors import ArtifactError, StoreError
 from cnclip.stores.layout import (
     FORMAT_NAME,
     FORMAT_VERSION,
     HEADER_NAME,
+    PAIR_IMAGES_NAME,
     REBUILD,
     ArraySeal,
     Part,
@@ -18,6 +19,10 @@ from cnclip.stores.layout import (
     StoreHeader,
 )
 
+_HOW_TO_MAKE = (
+    "of pictures with captions make a store first: cnclip data build {} STORE; class folders without captions"
+    " need none: cnclip eval zeroshot MODEL FOLDER CLASSES"
+)
 INCOMPLETE_SUFFIX = ".incomplete"  # of the folder that a stopped build leaves beside its target
 
 
@@ -33,10 +38,20 @@ def open_header(path: Path) -> StoreHeader:
             where=str(path),
             fix="wait for it, or run the same command again: it goes on where it stopped",
         )
+    if path.is_file():
+        raise StoreError(
+            f"{path} is a file, not a store",
+            where=str(path),
+            fix=f"make a store of it first: cnclip data build {path} STORE, and give STORE",
+        )
     if not path.is_dir():
         raise StoreError(f"no such store: {path}", where=str(path), fix="cnclip data build SOURCE STORE")
     if not (path / HEADER_NAME).exists():
-        raise StoreError("the folder is no store: header.json is missing", where=str(path), fix=REBUILD)
+        raise StoreError(
+            "the folder is no store: header.json is missing",
+            where=str(path),
+            fix=REBUILD if _was_store(path) else _HOW_TO_MAKE.format(path),
+        )
     try:
         manifest = verify_dir(path, deep=False)
         header = _read_header(path)
@@ -46,6 +61,11 @@ def open_header(path: Path) -> StoreHeader:
     except ArtifactError as error:
         raise StoreError(error.what, where=error.where, fix=REBUILD) from None
     return header
+
+
+def _was_store(path: Path) -> bool:
+    """Whether a folder without a header holds other files of a store."""
+    return any((path / name).exists() for name in (MANIFEST_NAME, PAIR_IMAGES_NAME, "shard-00000"))
 
 
 def _is_unfinished(path: Path) -> bool:

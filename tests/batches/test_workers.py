@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import multiprocessing
@@ -115,6 +116,20 @@ def test_a_killed_worker_is_an_error_with_a_remedy(shapes_store: Path) -> None:
     with pytest.raises(ResourceError, match=f"loader worker {victim.pid} is gone: .* memory") as error:
         deque(batches, maxlen=0)
     assert error.value.exit_code == 5 and "data.workers" in str(error.value.fix)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_was_killed_with_the_lock_of_the_loader_is_not_waited_for(shapes_store: Path) -> None:
+    batches = loaded(shapes_store, 2, "fork", range(10_000))
+    next(batches)
+    loader = batches.gi_frame.f_locals["batches"]  # type: ignore[attr-defined]
+    loader._workers_done_event._cond.acquire()  # as its owner, a killed worker never gives it back
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)  # type: ignore[arg-type]
+    with pytest.raises(ResourceError, match="is gone"):
+        deque(batches, maxlen=0)
+    del loader, batches
+    gc.collect()
     assert not multiprocessing.active_children()
 
 

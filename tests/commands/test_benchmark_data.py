@@ -165,6 +165,22 @@ def test_a_store_that_is_too_small_is_refused_however_it_came_to_be(tmp_path: Pa
             ready_store(place, Processes())
 
 
+def test_only_a_store_that_the_command_has_just_made_is_said_to_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    muge = find_benchmark("muge")
+    cn_clip_files(tmp_path / "muge", "valid")
+    remedies = []
+    for store in (tmp_path / "库", tmp_path / "库", None, None):  # each one made, then found
+        with pytest.raises(StoreError) as caught:
+            ready_store(place_of(muge, tmp_path / "muge", store), Processes())
+        remedies.append(caught.value.fix or "")
+    assert ["remove" in fix for fix in remedies] == [True, False, True, False]
+    assert remedies[1] == "is this the right --store?"
+    assert "move" in remedies[3] and "--store" not in remedies[3]
+
+
 def test_a_command_that_is_none_is_named(tmp_path: Path) -> None:
     text = (SHIPPED / "emoji.yaml").read_text(encoding="utf-8").replace("data build", "data biuld")
     (tmp_path / "emoji.yaml").write_text(text, encoding="utf-8")

@@ -88,6 +88,36 @@ def test_runs_on_different_data_are_shown_but_not_tested(
     assert "not comparable" in shown and "McNemar" not in shown
 
 
+def test_of_runs_on_several_data_those_on_the_same_are_tested_and_the_others_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [
+        run(tmp_path / "一", noise=1.5),
+        run(tmp_path / "别的", noise=1, data="f2", images=30),
+        run(tmp_path / "二", noise=0.3),
+    ]
+    assert compare(folders, output=tmp_path / "对比", bootstrap=200) == 0
+    shown = capsys.readouterr().out
+    assert "二 好于 is better than 一" in shown
+    assert "40 条文本 texts" in shown and "30 条文本 texts" in shown  # a table, with its chance, for each
+    assert shown.count("随机 chance") == 4
+    assert "别的" in next(line for line in shown.splitlines() if "left out of the tests" in line)
+    content = json.loads((tmp_path / "对比" / "comparison.json").read_text(encoding="utf-8"))
+    assert {(one["first"], one["second"]) for one in content["comparisons"]} == {("一", "二")}
+    page = (tmp_path / "对比" / "report.md").read_text(encoding="utf-8")
+    assert "stores/f1" in page and "stores/f2" in page and "left out of the tests" in page
+
+
+def test_one_run_without_ranks_does_not_keep_the_others_from_being_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [run(tmp_path / name, noise=noise) for name, noise in (("a", 1), ("b", 1), ("c", 0.2))]
+    (folders[1] / "per_query.npz").unlink()
+    assert compare(folders, bootstrap=200) == 0
+    shown = capsys.readouterr().out
+    assert "no per_query.npz, so no test was made: b" in shown and "c 好于 is better than a" in shown
+
+
 def test_runs_whose_ranks_are_gone_are_shown_but_not_tested(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,8 +153,8 @@ def test_zero_shot_runs_are_compared_picture_by_picture(
     assert run_compare([*map(str, folders), "--output", str(tmp_path / "对比"), "--bootstrap", "200"]) == 0
     shown = capsys.readouterr().out
     assert "30.0 [28.0, 32.0]" in shown
-    assert "top-1：长 好于 is better than 短 (+45.00" in shown and "only second" not in shown
-    assert "McNemar p = 7.63e-06（只有前者对 first only 0，只有后者对 second only 18）" in shown
+    assert "top-1：长 好于 is better than 短 (+45.00" in shown and "前者" not in shown
+    assert "McNemar p = 7.63e-06（只有 短 对 only 短 right: 0，只有 长 对 only 长 right: 18）" in shown
     content = json.loads((tmp_path / "对比" / "comparison.json").read_text(encoding="utf-8"))
     assert [one["metric"] for one in content["comparisons"]] == ["top1", "top5"]
     assert content["comparisons"][0]["differs"] is True and content["comparisons"][1]["differs"] is False

@@ -119,6 +119,10 @@ def test_corrections_are_measured_beside_the_plain_numbers_and_change_none_of_th
     assert overs == {"dual_softmax": ["test", "bank"], "csls": ["test", "bank"], "qb_norm": ["bank"]}
     assert {"bank", "corrections"} <= results["run"]["seconds"].keys()
     assert '<section id="corrections"' in page and "## 分数校正 Score corrections" in markdown
+    over_bank = found["qb_norm"]["variants"][0]
+    assert not over_bank["fair"], "the five pictures of the bank are the test set's first five"
+    assert over_bank["shared"] == {"captions": 10, "pictures": 5}
+    assert "10 of the 48 captions and 5 of the 24 pictures" in markdown
     with pytest.raises(RecipeError, match="test set itself"):
         report([*words[:-1], str(stores(24))], tmp_path / "c")
 

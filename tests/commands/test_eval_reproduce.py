@@ -126,7 +126,12 @@ def test_the_bundled_emoji_benchmark_runs_from_nothing_to_a_report(
     shown = capsys.readouterr().out
     assert "stores/emoji-heldout" in shown and "图搜文 image→text" in shown
     results = json.loads((here / "报告" / "results.json").read_text(encoding="utf-8"))
-    assert results["counts"] == {"images": 1015, "texts": 1015, "pairs": 1015}
+    assert results["counts"] == {
+        "images": 1015,
+        "texts": 1015,
+        "pairs": 1015,
+        "repeated_captions": 0,
+    }
     assert results["text_to_image"]["queries"] == results["image_to_text"]["gallery"] == 1015
     assert results["benchmark"]["name"] == "emoji" and results["benchmark"]["within_tolerance"] is None
     assert resolve_benchmark(Path("emoji")) == Path("stores/emoji-heldout")

@@ -220,14 +220,21 @@ def test_a_test_split_without_answers_gives_a_submission_and_no_numbers(
         (["m", "s", "--bootstrap", "-1"], "0 or more"),
         (["m", "s", "--bootstrap"], "needs a value"),
         (["m", "s", "--precision", "fp64"], "--help"),
-        (["m"], "--help"),
+        (["m"], "no store"),
+        (["m", "--output", "r/x"], "no store"),
+        (["--model", "m"], "no store"),
+        (["--data", "s"], "no model"),
+        ([], "no model and no store"),
         (["m", "s", "--output", "o", "--corrections", "softmax"], "no such"),
         (["m", "s", "--corrections", "csls"], "told of in the report"),
+        (["m", "s", "--seen", "t"], "told of in the report"),
+        (["m", "s", "--output", "o", "--corrections", "clss"], "did you mean csls"),
         (
             ["m", "s", "--output", "o", "--corrections", "csls", "--corrections", "qb_norm"],
             "not of the test set",
         ),
         (["m", "s", "--output", "o", "--bank", "b"], "for corrections"),
+        (["a/b", "c/b", "a_b", "s", "--output", "o"], "the same folder"),
     ],
 )
 def test_words_that_make_no_sense_are_refused(words: list[str], message: str) -> None:
@@ -236,6 +243,8 @@ def test_words_that_make_no_sense_are_refused(words: list[str], message: str) ->
 
 
 def test_models_that_end_alike_keep_their_whole_names() -> None:
+    here = Path.cwd()
+    assert model_labels([".", ".."]) == {here.name: ".", here.parent.name: ".."}
     assert model_labels(["a/final", "b/final", "ViT-B-16"]) == {
         "a/final": "a/final",
         "b/final": "b/final",

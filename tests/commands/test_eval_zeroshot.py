@@ -322,6 +322,11 @@ def test_a_run_is_tested_against_an_earlier_one_on_the_same_pictures(
         run(checkpoint, store, class_file, "--labels", labels, "--against", tmp_path / "one")
     with pytest.raises(SourceError, match="has no ranks of its pictures"):
         run(*words, tmp_path / "three", "--against", tmp_path)
+    with pytest.raises(SourceError, match=r"no such folder: .*没有"):
+        run(*words, tmp_path / "three", "--against", tmp_path / "没有")
+    (tmp_path / "per_query.npz").touch()
+    with pytest.raises(SourceError, match="is a retrieval run, not a zero-shot one"):
+        run(*words, tmp_path / "three", "--against", tmp_path)
 
 
 def test_a_run_with_other_labels_or_classes_is_not_tested_against_an_earlier_one(

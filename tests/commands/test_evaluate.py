@@ -97,7 +97,7 @@ def test_retrieval_writes_results_that_equal_a_validation(
         assert results[name]["r1"] == pytest.approx(direction.recall[1], abs=1e-3)
         assert results[name]["mean_recall"] == pytest.approx(direction.mean_recall, abs=1e-3)
         assert results[name]["queries"] == direction.queries
-    assert results["counts"] == {"images": 6, "texts": 12, "pairs": 12}
+    assert results["counts"] == {"images": 6, "texts": 12, "pairs": 12, "repeated_captions": 0}
     run = results["run"]
     assert run["data"] == {"path": str(store), "fingerprint": reader.fingerprint}
     assert run["preprocessing"] == image_transform(16).fingerprint
@@ -181,6 +181,8 @@ def test_zeroshot_on_a_store_leaves_unlabelled_pictures_out_and_says_so(
         ({"checkpoint": "没有/模型"}, 2, "没有/模型"),
         ({"store": "没有的库"}, 4, "no such store"),
         ({"--queries": " ;；"}, 3, "no queries"),
+        ({"--queries": ""}, 3, "no queries"),
+        ({"--queries": "queries.txt"}, 3, "no such file of queries"),
         ({"--device": "cuda:99"}, 2, "cuda:99"),
         ({"--batch_sizes": "3"}, 2, "--help"),
     ],

@@ -121,6 +121,23 @@ def test_a_function_is_a_command_line(capsys: pytest.CaptureFixture[str]) -> Non
             parse_call(verb, wrong, prog="cnclip verb")
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--on-bda", "x"], "--on-bad"),
+        (["--onbad=x"], "--on-bad"),
+        (["--luod"], "--loud"),
+        (["--kind", "cvs"], "csv"),
+        (["--kind=cvs"], "csv"),
+    ],
+)
+def test_what_was_meant_by_a_misspelt_option_is_asked(words: list[str], meant: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_call(verb, ["图.csv", *words], prog="cnclip verb")
+    assert caught.value.fix is not None
+    assert f"did you mean {meant}?" in caught.value.fix and "cnclip verb --help" in caught.value.fix
+
+
 def many(stores: list[Path], target: Path, *, deep: bool = False, name: str | None = None) -> int:
     """Take several.
 

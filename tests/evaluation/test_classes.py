@@ -65,8 +65,12 @@ def test_what_would_shift_or_merge_classes_is_an_error(
 
 
 def test_a_missing_or_undecodable_file_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no such file"):
+    with pytest.raises(SourceError, match="no such file") as caught:
         read_class_names(tmp_path / "nichts.txt")
+    assert "one name on each line" in str(caught.value.fix)
+    with pytest.raises(SourceError, match="is a folder") as caught:
+        read_class_names(tmp_path)
+    assert "one name on each line" in str(caught.value.fix)
     (tmp_path / "gbk.txt").write_bytes("猫\n狗\n".encode("gbk"))
     with pytest.raises(SourceError, match="cannot read") as caught:
         read_templates(tmp_path / "gbk.txt")
@@ -119,8 +123,9 @@ def test_namesakes_are_allowed_when_asked_for_and_only_ids_or_line_numbers_tell_
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path / "c.txt", "导弹\n猫\n导弹\n")
-    with pytest.raises(SourceError, match=r"stands twice \(导弹: lines 1, 3\)"):
+    with pytest.raises(SourceError, match=r"stands twice \(导弹: lines 1, 3\)") as caught:
         read_class_names(path)
+    assert "--allow-repeated-names" in str(caught.value.fix)
     names = read_class_names(path, repeats=True)
     assert names.names == ["导弹", "猫", "导弹"]
     by_line = [{"image_id": "a", "label": 2}, {"image_id": "b", "label": "猫"}]

@@ -140,6 +140,7 @@ def test_ids_that_are_no_whole_numbers_are_refused_with_a_remedy(tmp_path: Path,
     with pytest.raises(SourceError, match="no whole number") as raised:
         text_reference(store)
     assert "--protocol cn_clip" in str(raised.value.fix)
+    assert "-id-column" in str(raised.value.fix) and "data build" in str(raised.value.fix)
     write_failure(tmp_path, raised.value)
     assert json.loads((tmp_path / "output.json").read_text())["success"] is False
 

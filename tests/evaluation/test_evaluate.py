@@ -7,7 +7,7 @@ import pytest
 
 from cnclip.errors import SourceError
 from cnclip.evaluation.embed import embed_images, embed_texts
-from cnclip.evaluation.evaluate import evaluate_store, store_positives
+from cnclip.evaluation.evaluate import evaluate_store, repeated_captions, store_positives
 from cnclip.images.transform import ImageTransform
 from cnclip.model import ChineseClip
 from cnclip.stores.reader import StoreReader
@@ -56,3 +56,7 @@ def test_a_model_that_knows_the_answers_has_full_recall(store: StoreReader, mode
     result = evaluate_store(model, store, image_rows=image_rows, progress=False)
     assert result.i2t.recall[1] == 100
     assert result.t2i.recall[1] >= 100 / 3
+
+
+def test_captions_that_another_picture_has_word_for_word_are_counted(store: StoreReader) -> None:
+    assert repeated_captions(store) == 12  # "一个图形" of each picture that has captions

@@ -50,4 +50,5 @@ def test_a_latex_row_holds_both_directions_and_escapes_names() -> None:
     lines = latex_rows({"模型_1 & 50%": run(50.0)}).splitlines()
     assert lines[0].startswith("% model & R@1 (t2i) & R@5 (t2i) & MR (t2i) & R@1 (i2t)")
     assert lines[1] == r"模型\_1 \& 50\% & 50.0 & 80.0 & 65.0 & 50.0 & 80.0 & 65.0 \\"
+    assert latex_text("[1] b") == "{[}1] b"  # \\\\[1] would be an option of the line break
     assert latex_text("a\\b~{}") == r"a\textbackslash{}b\textasciitilde{}\{\}"

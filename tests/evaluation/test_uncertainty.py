@@ -80,6 +80,7 @@ def test_a_clearly_better_model_is_named() -> None:
     found = compare_queries(("旧", "新"), (worse, better), DRAWS)[0]
     assert found.difference.interval.value == 75.0
     assert "新 好于" in found.words and "McNemar p < 0.001" in found.words
+    assert "只有 旧 对 only 旧 right: 0，只有 新 对 only 新 right: " in found.words
     assert found.to_json()["second_only"] == 90
 
 

@@ -235,8 +235,21 @@ def test_a_missing_file_is_named(animal_store: Path, name: str) -> None:
 def test_what_is_no_store_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no such store"):
         StoreReader(tmp_path / "没有")
-    with pytest.raises(StoreError, match="no store"):
+    with pytest.raises(StoreError, match="no store") as caught:
         StoreReader(tmp_path)
+    assert f"cnclip data build {tmp_path} STORE" in str(caught.value)
+    assert "eval zeroshot" in str(caught.value) and "again" not in str(caught.value)
+    table = tmp_path / "表.jsonl"
+    table.touch()
+    with pytest.raises(StoreError, match="is a file, not a store") as caught:
+        StoreReader(table)
+    assert f"cnclip data build {table} STORE" in str(caught.value)
+
+
+def test_what_is_left_of_a_store_is_to_be_built_again(animal_store: Path) -> None:
+    (animal_store / "header.json").unlink()
+    with pytest.raises(StoreError, match="again"):
+        StoreReader(animal_store)
 
 
 def set_header(store: Path, **changes: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnclip.evaluation.chapters.axes import linear_ticks, log_ticks, short_number
-from cnclip.evaluation.chapters.blocks import Bars, Curves, Grid, Histogram, Words
+from cnclip.evaluation.chapters.blocks import Bar, Bars, Curves, Grid, Histogram, Words
 
 MOST_ROWS = 12
 _NOTHING = "-"
@@ -36,11 +36,15 @@ def histogram_figures(chart: Histogram) -> Grid:
 def bar_figures(chart: Bars) -> Grid:
     """Label, value, interval, and what is shown at the right."""
     header = [Words("", ""), chart.axis, Words("区间", "Interval"), Words("说明", "Shown")]
-    rows = [
-        [bar.label, short_number(bar.value), f"{short_number(bar.low)}–{short_number(bar.high)}", bar.shown]
-        for bar in chart.bars
-    ]
+    rows = [[bar.label, short_number(bar.value), _interval(bar), bar.shown] for bar in chart.bars]
     return Grid(chart.title, header, rows, chart.note)
+
+
+def _interval(bar: Bar) -> str:
+    """From low to high; nothing where both are the value itself, as they are where no samples were drawn."""
+    if bar.low == bar.value == bar.high:
+        return _NOTHING
+    return f"{short_number(bar.low)}–{short_number(bar.high)}"
 
 
 def _places(chart: Curves) -> list[float]:
@@ -59,4 +63,5 @@ def _marks_note(chart: Histogram) -> Words | None:
         return chart.note
     zh = "；".join(f"{what.zh} {short_number(value)}" for value, what in chart.marks)
     en = "; ".join(f"{what.en} {short_number(value)}" for value, what in chart.marks)
+    en = en[:1].upper() + en[1:]
     return Words(f"{zh}。{chart.note.zh}", f"{en}. {chart.note.en}") if chart.note else Words(zh, en)

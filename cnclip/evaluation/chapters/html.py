@@ -30,7 +30,7 @@ from cnclip.evaluation.chapters.blocks import (
     Words,
 )
 from cnclip.evaluation.chapters.figures import curve_figures, histogram_figures
-from cnclip.evaluation.chapters.markup import column_kinds, escaped, figures, plain, said
+from cnclip.evaluation.chapters.markup import brief, brief_text, column_kinds, escaped, figures, plain, said
 from cnclip.evaluation.chapters.style import REPORT
 from cnclip.evaluation.examples import Picture, QueryResult
 from cnclip.pages import html_document
@@ -161,7 +161,8 @@ def _table(grid: Grid) -> str:
     before = firsts[:1]
     for row in grid.rows:
         cells = "".join(
-            f'<td{kind} dir="auto">{figures(cell)}</td>' for cell, kind in zip(row, classes, strict=True)
+            f'<td{kind} dir="auto">{figures(brief(cell))}</td>'
+            for cell, kind in zip(row, classes, strict=True)
         )
         begins = parted and [row[0]] != before
         lines.append(f"<tr{' class=part' if begins else ''}>{cells}</tr>")
@@ -202,7 +203,7 @@ def _pictures(block: Pictures, album: Album) -> str:
         columns = "".join(
             _answer(model, answer, album) for model, answer in zip(block.models, answers, strict=True)
         )
-        heading = f'<h3 dir="auto">{said(block.heading(number))}</h3>'
+        heading = f'<h3 dir="auto">{said(brief(block.heading(number)))}</h3>'
         parts.append(f'<article>{heading}<div class="models">{columns}</div></article>')
     return "\n".join([*parts, "</div>"])
 
@@ -224,8 +225,9 @@ def _answer(model: str, answer: QueryResult, album: Album) -> str:
 def _figure(picture: Picture, album: Album) -> str:
     mark = ' class="correct"' if picture.correct else ""
     sign = {True: "✓ ", False: "✗ ", None: ""}[picture.correct]
+    label = brief_text(picture.label)
     return (
-        f"<figure{mark}>{album.place(picture.image, picture.label)}"
-        f'<figcaption dir="auto">{escaped(picture.label)}'
+        f"<figure{mark}>{album.place(picture.image, label)}"
+        f'<figcaption dir="auto">{escaped(label)}'
         f'<span class="score">{sign}{picture.score:.3f}</span></figcaption></figure>'
     )

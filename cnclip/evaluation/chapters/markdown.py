@@ -20,7 +20,7 @@ from cnclip.evaluation.chapters.blocks import (
     shown,
 )
 from cnclip.evaluation.chapters.figures import bar_figures, curve_figures, histogram_figures
-from cnclip.evaluation.chapters.markup import column_kinds, is_hidden, is_numeric
+from cnclip.evaluation.chapters.markup import brief, column_kinds, is_hidden, is_numeric
 from cnclip.evaluation.examples import QueryResult
 
 _MARKS = {True: " ✓", False: " ✗", None: ""}
@@ -75,7 +75,7 @@ def _table(grid: Grid) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    return cell.strip() if isinstance(cell, str) and is_numeric(cell) else _line(cell)
+    return cell.strip() if isinstance(cell, str) and is_numeric(cell) else _line(brief(cell))
 
 
 def _pictures(block: Pictures) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _pictures(block: Pictures) -> Iterator[str]:
         yield from _paragraphs(block.note)
     lines = []
     for number, answers in enumerate(zip(*block.models.values(), strict=True)):
-        lines.append(f"- {_line(block.heading(number))}")
+        lines.append(f"- {_line(brief(block.heading(number)))}")
         lines += [
             f"  - {f'{_line(model)}: ' if model else ''}{_found(answer)}"
             for model, answer in zip(block.models, answers, strict=True)
@@ -94,7 +94,8 @@ def _pictures(block: Pictures) -> Iterator[str]:
 
 def _found(answer: QueryResult) -> str:
     return " | ".join(
-        f"{_line(picture.label)}{_MARKS[picture.correct]} {picture.score:.3f}" for picture in answer.pictures
+        f"{_line(brief(picture.label))}{_MARKS[picture.correct]} {picture.score:.3f}"
+        for picture in answer.pictures
     )
 
 

@@ -12,6 +12,8 @@ from cnclip.evaluation.chapters.blocks import Cell, Words
 
 _NUMBER = re.compile(r"[-+−–—<>≤≥=≈±\s]*\d[\d\s.,:%‰×→/()\[\]+−–-]*")
 _LEADING = re.compile(r"([-+−]?\d[\d.,]*%?(?: \[[^\[\]]+\])?) (\D.*)")  # a number, then words
+MOST_LETTERS = 240  # of a caption on a page; the whole of it is in the store
+_END = 60
 _SHORT = 26  # letters of a column that is kept on one line
 _WITH_INTERVAL = re.compile(r"(.*\S)\s+(\[[^\[\]]+\])")
 
@@ -24,6 +26,20 @@ def escaped(value: str) -> str:
 def is_hidden(character: str) -> bool:
     """Whether a character cannot be seen; the zero-width joiner is let through: it holds emoji together."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs"} and character not in "\n\t\u200d"
+
+
+def brief(words: Cell) -> Cell:
+    """A caption, or a heading that begins with one, without its middle where it is too long to be shown."""
+    if isinstance(words, Words):
+        return Words(brief_text(words.zh), brief_text(words.en))
+    return brief_text(words)
+
+
+def brief_text(text: str) -> str:
+    """The same of one text."""
+    if len(text) <= MOST_LETTERS:
+        return text
+    return f"{text[: MOST_LETTERS - _END - 3]} … {text[-_END:]}"
 
 
 def said(words: Cell, tag: str = "span") -> str:

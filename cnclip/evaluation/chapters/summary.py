@@ -91,12 +91,36 @@ def _sentences(runs: Mapping[str, Run]) -> Iterator[Words]:
             f"没有标注答案、因此不计入的查询：{left_out[0]} 条文本，{left_out[1]} 张图片。",
             f"Left out, since nothing says what is correct: {left_out[0]} texts, {left_out[1]} pictures.",
         )
+    repeated = first.get("counts", {}).get("repeated_captions", 0)
+    if repeated:
+        yield Words(
+            f"{repeated} 条文本与别的图片的文本一字不差：任何模型都分不开，同分按错算，R@1 因此偏低。",
+            f"{repeated} captions are word for word another picture's: no model can tell them apart, and ties"
+            " count against it, so R@1 is low.",
+        )
     yield _best(runs)
+    if all(_is_chance(run) for run in runs.values()):
+        yield Words(
+            "这些数字与随机没有可靠的差别：在这份数据上，没有哪个模型学到了可用的东西。",
+            "These numbers do not differ reliably from chance: on these data no model here has learnt"
+            " anything of use.",
+        )
     if min(texts["queries"], images["queries"]) < FEWEST:
         yield Words(
             f"查询不足 {FEWEST} 条，下面的数字只能看看，不能当结论。",
             f"Fewer than {FEWEST} queries: the numbers below show that things work, and prove nothing.",
         )
+
+
+def _is_chance(run: Run) -> bool:
+    """Whether the interval of the recall at the largest K reaches down to chance, both ways."""
+    for way in ("text_to_image", "image_to_text"):
+        found = run[way]
+        name = max((name for name in found["chance"] if name[1:].isdigit()), key=lambda name: int(name[1:]))
+        span = found.get("intervals", {}).get(name)
+        if span is None or span[0] > found["chance"][name] or found["chance"][name] >= 100:
+            return False
+    return True
 
 
 def _best(runs: Mapping[str, Run]) -> Words:
@@ -105,7 +129,7 @@ def _best(runs: Mapping[str, Run]) -> Words:
     found = runs[best]["text_to_image"]
     names = [name for name in shared_metrics(runs.values()) if name[1:].isdigit()]
     ends = dict.fromkeys((names[0], names[-1]))
-    shares = [(name[1:], percent(found[name]), f"{found['chance'][name]:.2g}") for name in ends]
+    shares = [(name[1:], percent(found[name]), _chance(found["chance"][name])) for name in ends]
     zh = "，".join(
         f"正确图片{'排第一' if k == '1' else f'在前 {k} 个里'}的占 {share}%（随机 {chance}%）"
         for k, share, chance in shares
@@ -114,13 +138,20 @@ def _best(runs: Mapping[str, Run]) -> Words:
         f"{share} % {'in first place' if k == '1' else f'among the first {k}'} (chance {chance} %)"
         for k, share, chance in shares
     )
-    start = Words(f"{best} 领先：", f"{best} is ahead: from") if len(runs) > 1 else Words("", "From")
+    start = Words("", "From")
+    if len(runs) > 1:  # no verdict: whether models differ is said by the chapter after this one
+        start = Words(f"平均召回率最高的是 {best}：", f"{best} has the highest mean recall: from")
     middle = f"{found['median_rank']:g}"
     return Words(
         f"{start.zh}文搜图时，{zh}；一半查询的正确图片排在前 {middle} 名。",
         f"{start.en} text to image a correct picture is found for {en}; for half of the texts it is among"
         f" the first {middle}.",
     )
+
+
+def _chance(value: float) -> str:
+    """Two digits, as far as these are not whole: 0.13, 1.3, 13, 100."""
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
 
 
 def _main_table(runs: Mapping[str, Run]) -> Grid:

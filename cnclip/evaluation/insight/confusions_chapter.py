@@ -118,7 +118,7 @@ def _galleries(label: str, one: ConfusionFindings, store: StoreReader, count: in
     nearest = _different(one.nearest, store, count - count // 2)
     if nearest:
         yield Pictures(
-            Words(f"{label}：错得最远的", f"{label}: farthest astray"),
+            Words(f"{label}：错得最离谱的", f"{label}: farthest astray"),
             {"": [_mistake(mistake, store) for mistake in nearest]},
             Words(
                 "左边是正确图片（绿框），右边是排第一的错图；按分数差从大到小。",

@@ -66,8 +66,8 @@ def _extremes(evidence: Evidence) -> list[Block]:
             "best",
             Words("最好的查询", "The best queries"),
             Words(
-                "正确图片排第一、分数最高的文本。",
-                "Captions whose correct picture is the first, with the highest score.",
+                "正确图片名次最靠前的文本；同名次的，正确图片分数高的在前。",
+                "Captions whose correct picture has the smallest rank, and of equal ones the highest score.",
             ),
         ),
     ]

@@ -119,4 +119,4 @@ def _wanted(evidence: Evidence, victim: Victim) -> Picture:
 
 
 def _named(hub: Hub, name: str, caption: str) -> dict[str, Any]:
-    return {"id": name, "caption": caption, "count": hub.count, "right": hub.right}
+    return {"id": name, "caption": caption, "count": hub.count, "right": hub.right, "before": hub.before}

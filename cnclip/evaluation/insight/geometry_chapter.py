@@ -12,8 +12,6 @@ from cnclip.evaluation.insight.hubness import Hubness
 from cnclip.evaluation.insight.modality import Modality
 from cnclip.evaluation.insight.neighbours import FEWEST
 
-_CROWDED = 2.0  # times the share that even chance gives to the most found 1 %
-_SKEWED = 1.0
 _SHOWN = 5
 _EVEN = "even"
 
@@ -42,6 +40,14 @@ _GAP = Words(
     " effective dimension far below the width means that the embeddings crowd in a few directions.",
 )
 
+_GALLERY = Words(
+    "每行第一张是常被错找到的图片（分数是它对找到它的查询的平均余弦）；后面是几条把它错找进来的查询和它们的"
+    "正确图片，先列正确图片排在它后面的。",
+    "First in each row is the picture wrongly found, with its mean cosine to the queries that found it; then"
+    " come some of the queries for which it is wrong, each with its right picture, first those whose right"
+    " picture stands behind it.",
+)
+
 
 def geometry_chapter(found: Mapping[str, GeometryFindings]) -> Chapter:
     """Hubs and gap of one model, or of several side by side.
@@ -54,7 +60,7 @@ def geometry_chapter(found: Mapping[str, GeometryFindings]) -> Chapter:
     telling = {label: one for label, one in found.items() if one.pictures.tells}
     if telling:
         blocks.append(_share_curves(telling))
-    if any(_has_hubs(hubs) for one in found.values() for hubs in (one.pictures, one.captions)):
+    if any(hubs.has_hubs for one in found.values() for hubs in (one.pictures, one.captions)):
         blocks.append(Paragraph(_TODO))
     blocks += _galleries(telling)
     captions = _caption_table({label: one for label, one in found.items() if one.captions.tells})
@@ -81,24 +87,19 @@ def _verdict(hubs: Hubness) -> Words:
             f"only {hubs.queries} queries and {hubs.items} items (at least {FEWEST} each, and more items than"
             f" {hubs.k}), too few to tell.",
         )
-    share = f"{hubs.top_share:.1f} %"
+    share = f"{hubs.wrong_top_share:.1f} %"
     chance = f"{hubs.chance_top_share:.1f} %"
     zh = (
-        f"最常被找到的 1 % 条目占了前 {hubs.k} 名里 {share} 的位置（随机 {chance}），{hubs.never:.1f} %"
+        f"最常被错找到的 1 % 条目，错占了前 {hubs.k} 名里 {share} 的位置（随机 {chance}），{hubs.never:.1f} %"
         f" 从未被找到（随机 {hubs.chance_never:.1f} %）。"
     )
     en = (
-        f"the most found 1 % of items take {share} of all places among the first {hubs.k} (chance {chance}),"
-        f" and {hubs.never:.1f} % are never found (chance {hubs.chance_never:.1f} %)."
+        f"the 1 % of items that are wrong most often take {share} of all places among the first {hubs.k}"
+        f" (chance {chance}), and {hubs.never:.1f} % are never found (chance {hubs.chance_never:.1f} %)."
     )
-    if _has_hubs(hubs):
+    if hubs.has_hubs:
         return Words(f"有枢纽：{zh}", f"there are hubs: {en}")
     return Words(f"没有明显的枢纽：{zh}", f"no marked hubs: {en}")
-
-
-def _has_hubs(hubs: Hubness) -> bool:
-    crowded = hubs.top_share > _CROWDED * hubs.chance_top_share
-    return hubs.tells and crowded and hubs.skewness > _SKEWED
 
 
 def _hubness_table(found: Mapping[str, GeometryFindings]) -> Grid:
@@ -150,7 +151,7 @@ def _share_curves(found: Mapping[str, GeometryFindings]) -> Curves:
         Words("占前几名位置的份额（%）", "Share of all places (%)"),
         series,
         note=Words(
-            "直线是人人均等；越往左上弯，结果越集中在少数图片。图库比查询大得多时，一部分弯曲是难免的。",
+            "直线是每张图片完全均等；越往左上弯，结果越集中在少数图片。图库比查询大得多时，一部分弯曲是难免的。",
             "The straight line is perfect evenness; the more a line bends to the upper left, the fewer"
             " pictures fill the results. With far more pictures than queries some bend is inevitable.",
         ),
@@ -160,39 +161,40 @@ def _share_curves(found: Mapping[str, GeometryFindings]) -> Curves:
 
 def _galleries(found: Mapping[str, GeometryFindings]) -> Iterator[Pictures]:
     for label, one in found.items():
-        shown = [_hub_row(hub, one.pictures.k) for hub in one.hub_pictures[:_SHOWN]]
+        shown = [QueryResult(hub.image_id, [hub.picture, *hub.wanted]) for hub in one.hub_pictures[:_SHOWN]]
         if shown:
-            yield Pictures(
-                Words(f"{label}：挡路最多的图片", f"{label}: the pictures that are in the way most often"),
-                {"": shown},
-                Words(
-                    "每行第一张是枢纽（分数是它对这些查询的平均余弦）；后面是被它挡住的查询和它们的正确图片。",
-                    "First in each row is the hub, with its mean cosine to the queries that found it; then"
-                    " come queries for which it is wrong, each with its right picture.",
-                ),
-            )
+            title = Words(f"{label}：最常被错找到的图片", f"{label}: the pictures wrongly found most often")
+            headings = [_heading(hub, one.pictures.k) for hub in one.hub_pictures[:_SHOWN]]
+            yield Pictures(title, {"": shown}, _GALLERY, headings)
 
 
-def _hub_row(hub: HubPicture, k: int) -> QueryResult:
+def _heading(hub: HubPicture, k: int) -> Words:
     counts = hub.hub
-    heading = Words(
-        f"{hub.image_id}：进了 {counts.count} 个查询的前 {k} 名，其中 {counts.right} 个是对的",
-        f"among the first {k} of {counts.count} queries, {counts.right} of them right",
+    return Words(
+        f"{hub.image_id}：进了 {counts.count} 个查询的前 {k} 名，其中 {counts.right} 个是对的，"
+        f"{counts.before} 个的正确图片排在它后面",
+        f"{hub.image_id}: among the first {k} of {counts.count} queries, {counts.right} of them right;"
+        f" before the right picture of {counts.before}",
     )
-    return QueryResult(heading.both, [hub.picture, *hub.wanted])
 
 
 def _caption_table(found: Mapping[str, GeometryFindings]) -> Grid | None:
     rows: list[list[Cell]] = [
-        [label, hub.caption, str(hub.hub.count), str(hub.hub.right)]
+        [label, hub.caption, str(hub.hub.count), str(hub.hub.right), str(hub.hub.before)]
         for label, one in found.items()
         for hub in one.hub_captions[:_SHOWN]
     ]
     if not rows:
         return None
     return Grid(
-        Words("挡路最多的文本", "The captions that are in the way most often"),
-        [MODEL, Words("文本", "Caption"), Words("被几张图找到", "Found by"), Words("其中对的", "Right")],
+        Words("最常被错找到的文本", "The captions wrongly found most often"),
+        [
+            MODEL,
+            Words("文本", "Caption"),
+            Words("被几张图找到", "Found by"),
+            Words("其中对的", "Right"),
+            Words("排在正确文本之前", "Before the right one"),
+        ],
         rows,
         Words(
             "太笼统的文本（“一张图片”）常是枢纽：它们对什么图都像。",

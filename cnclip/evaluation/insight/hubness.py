@@ -18,6 +18,8 @@ from cnclip.evaluation.insight.neighbours import FEWEST, Found
 from cnclip.evaluation.rows import Indices, Scores
 
 _TOP_PERCENT = 1
+_CROWDED = 2.0  # times the share that even chance gives to the most found 1 %
+_SKEWED = 1.0
 _LISTED = 8
 _VICTIMS = 3
 _CURVE_STEPS = 50
@@ -25,7 +27,7 @@ _CURVE_STEPS = 50
 
 @dataclass(frozen=True)
 class Victim:
-    """A query that found a hub in the place of what it asked for.
+    """A query that found a hub which is not what it asked for.
 
     Attributes:
         query: its index.
@@ -44,13 +46,16 @@ class Hub:
         item: its index in the gallery.
         count: N_k.
         right: queries among those for which it is a correct item.
+        before: queries among those for which it is wrong and stands before every correct item.
         score: mean cosine similarity to the queries that found it.
-        victims: some of the queries for which it is wrong, the most similar first.
+        victims: some of the queries for which it is wrong: first those that `before` counts, the most similar
+            first of either.
     """
 
     item: int
     count: int
     right: int
+    before: int
     score: float
     victims: tuple[Victim, ...]
 
@@ -66,6 +71,8 @@ class Hubness:
         skewness: third standardised moment of N_k; 0 where all are equal.
         never: items that no query found, percent.
         top_share: of all places taken by the 1 % of items that are found most, at least one item; percent.
+        wrong_top_share: of all places, those that the 1 % of items that are wrong most often take wrongly, at
+            least one item; percent. A picture that is right for many queries is found by many, and no hub.
         chance_skewness, chance_never, chance_top_share: the same where every query draws blindly.
         shares: places taken by the 0, 2, 4 ... 100 % of items that are found most, percent.
         hubs: those that are wrong for most queries; none that is wrong for fewer than two.
@@ -77,6 +84,7 @@ class Hubness:
     skewness: float
     never: float
     top_share: float
+    wrong_top_share: float
     chance_skewness: float
     chance_never: float
     chance_top_share: float
@@ -88,11 +96,18 @@ class Hubness:
         """Whether there are enough queries and items to speak of."""
         return min(self.queries, self.items) >= FEWEST and self.items > self.k
 
+    @property
+    def has_hubs(self) -> bool:
+        """Whether few items stand wrongly in far more places than blind chance would put them."""
+        crowded = self.wrong_top_share > _CROWDED * self.chance_top_share
+        return self.tells and crowded and self.skewness > _SKEWED
+
     def to_json(self) -> dict[str, Any]:
         """For results.json: N_k's numbers; the hubs are named by those who know their ids."""
-        numbers = ("skewness", "never", "top_share", "chance_skewness", "chance_never", "chance_top_share")
+        names = ["skewness", "never", "top_share", "wrong_top_share"]
+        names += ["chance_skewness", "chance_never", "chance_top_share"]
         counts = {"k": self.k, "queries": self.queries, "items": self.items, "enough": self.tells}
-        return counts | {name: round(getattr(self, name), 4) for name in numbers}
+        return counts | {name: round(getattr(self, name), 4) for name in names}
 
 
 def find_hubness(found: Found, asked: Indices, items: int) -> Hubness:
@@ -107,6 +122,7 @@ def find_hubness(found: Found, asked: Indices, items: int) -> Hubness:
     places = found.items[asked]
     counts = np.bincount(places.ravel(), minlength=items)
     ordered = np.sort(counts)[::-1].astype(np.float64)
+    wrong = counts - np.bincount(places[found.correct[asked]], minlength=items)
     chance = binom(len(asked), k / items)
     return Hubness(
         k=k,
@@ -115,11 +131,12 @@ def find_hubness(found: Found, asked: Indices, items: int) -> Hubness:
         skewness=skewness(counts),
         never=float(100 * (counts == 0).mean()),
         top_share=float(100 * ordered[: _top(items)].sum() / ordered.sum()),
+        wrong_top_share=float(100 * np.sort(wrong)[::-1][: _top(items)].sum() / ordered.sum()),
         chance_skewness=float(chance.stats(moments="s")) if k < items else 0.0,
         chance_never=float(100 * chance.pmf(0)),
         chance_top_share=_chance_top_share(len(asked), k, items),
         shares=_shares(ordered),
-        hubs=_worst(found, asked, counts),
+        hubs=_worst(found, asked, counts, wrong),
     )
 
 
@@ -152,20 +169,24 @@ def _shares(ordered: Scores) -> tuple[float, ...]:
     return tuple(float(share) for share in shares)
 
 
-def _worst(found: Found, asked: Indices, counts: Indices) -> tuple[Hub, ...]:
+def _worst(found: Found, asked: Indices, counts: Indices, wrong: Indices) -> tuple[Hub, ...]:
     """The items that are wrong for most queries."""
     places, correct = found.items[asked], found.correct[asked]
-    wrong = counts - np.bincount(places[correct], minlength=len(counts))
+    in_front = ~np.logical_or.accumulate(correct, axis=1)  # bool [Q, k]: no correct item there or before
     order = np.lexsort((np.arange(len(counts)), -counts, -wrong))[:_LISTED]
     hubs = []
     for item in order[wrong[order] > 1]:
         row, column = np.nonzero(places == item)
-        scores = found.scores[asked[row], column]
+        scores, before = found.scores[asked[row], column], in_front[row, column]
         fooled = np.flatnonzero(~correct[row, column])
-        worst = fooled[np.lexsort((row[fooled], -scores[fooled]))][:_VICTIMS]
-        victims = tuple(Victim(int(asked[row[each]]), float(scores[each])) for each in worst)
+        worst = fooled[np.lexsort((row[fooled], -scores[fooled], ~before[fooled]))][:_VICTIMS]
         hub = Hub(
-            int(item), int(counts[item]), int(counts[item] - wrong[item]), float(scores.mean()), victims
+            item=int(item),
+            count=int(counts[item]),
+            right=int(counts[item] - wrong[item]),
+            before=int(before.sum()),
+            score=float(scores.mean()),
+            victims=tuple(Victim(int(asked[row[each]]), float(scores[each])) for each in worst),
         )
         hubs.append(hub)
     return tuple(hubs)

@@ -2,7 +2,7 @@
 
 One pass over the similarity matrix in blocks, float32, keeps a few more items per query than are asked for.
 Their scores are then taken on the grid of `rows`, where they are exact. A float32 product is within a known
-bound of that (`block_scan.error_bound`), so nearly always the items that were not kept are known to be worse;
+bound of that (`block_scan.scan_bound`), so nearly always the items that were not kept are known to be worse;
 the queries for which they may not be, such as those with many equal items, are compared with everything on
 the grid. The outcome is that of `top_items`, whatever the block size, threads or BLAS, in about the time that
 ranking took. Memory grows with the queries, never with their product.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cnclip.evaluation.block_scan import blocks, error_bound, scan
+from cnclip.evaluation.block_scan import blocks, scan, scan_bound
 from cnclip.evaluation.insight.evidence import Evidence
 from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, on_grid
 
@@ -166,7 +166,7 @@ class _Direction:
         k = min(k, size)
         items, exact = self._exact_order(kept.items)
         if kept.items.shape[1] < size:
-            margin = error_bound(self._queries.shape[1])
+            margin = scan_bound(self._queries.shape[1])
             reach = kept.values[:, -1].astype(np.float64) + margin  # of items that were not kept
             unsure = np.flatnonzero(reach >= exact[:, k - 1] / GRID**2)
             items[unsure, :k], exact[unsure, :k] = self._exact_best(unsure, k, without_correct=False)

@@ -64,7 +64,8 @@ def bucketed(family: str, values: Indices | Scores, edges: Sequence[float], unit
     for number, key in enumerate(_ranges(edges)):
         members = place == number
         if members.any():
-            found.append(Slice(family, key, Words(key + unit.zh, key + unit.en), members))
+            en = unit.en.removesuffix("s") if key == "1" else unit.en
+            found.append(Slice(family, key, Words(key + unit.zh, key + en), members))
     return found
 
 

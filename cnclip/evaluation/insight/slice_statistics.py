@@ -131,12 +131,17 @@ def _gathered(values: Scores, place: Indices, groups: int) -> Any:
 
 def _enough(inside: Any, counts: Scores, sizes: Scores) -> Mask:
     """Which slices have LEAST queries and pictures, and leave as many outside."""
-    groups = (inside != 0).sum(axis=1)
-    full = inside.tocoo()
-    emptied = np.bincount(full.row[full.data == sizes[full.col]], minlength=inside.shape[0])
-    least = np.minimum.reduce([counts, groups, sizes.sum() - counts, len(sizes) - emptied])
+    least = np.minimum.reduce([counts, sizes.sum() - counts, _fewer_groups(inside, sizes)])
     enough: Mask = least >= LEAST
     return enough
+
+
+def _fewer_groups(inside: Any, sizes: Scores) -> Indices:
+    """Pictures of each slice, or of all that is outside it if these are fewer: int64 [S]."""
+    full = inside.tocoo()
+    emptied = np.bincount(full.row[full.data == sizes[full.col]], minlength=inside.shape[0])
+    fewer: Indices = np.minimum((inside != 0).sum(axis=1), len(sizes) - emptied)
+    return fewer
 
 
 def _null_error(inside: Any, values: Scores, place: Indices, sizes: Scores) -> tuple[Scores, Scores]:
@@ -154,8 +159,7 @@ def _null_error(inside: Any, values: Scores, place: Indices, sizes: Scores) -> t
             + ((sizes**2).sum() - 2 * crossed + squares) / others**2
         )
         variance = np.var(values) * ((1 - alike) * (1 / counts + 1 / others) + alike * together)
-        groups = (inside != 0).sum(axis=1)
-        return np.sqrt(variance), np.maximum(1, np.minimum(groups, len(sizes)) - 1)
+    return np.sqrt(variance), np.maximum(1, _fewer_groups(inside, sizes) - 1)
 
 
 def within_correlation(values: Scores, place: Indices) -> float:

@@ -91,7 +91,7 @@ def _listed(slices: Sequence[SliceResult]) -> Words:
 
 
 def _bars(found: Mapping[str, SliceFindings]) -> Iterator[Bars]:
-    """Mean recall of the main slices, one chart for each model, all on one axis."""
+    """How the main slices differ from all other queries, one chart for each model, all on one axis."""
     chosen = {
         label: [one for one in findings.t2i.slices if one.family in _DRAWN and one.verdict != "few"]
         for label, findings in found.items()
@@ -99,8 +99,7 @@ def _bars(found: Mapping[str, SliceFindings]) -> Iterator[Bars]:
     values = [value for slices in chosen.values() for one in slices for value in _span(one)]
     if not values:
         return
-    values += [findings.t2i.overall.mean_recall for findings in found.values()]
-    ends = (10 * math.floor(min(values) / 10), 10 * math.ceil(max(values) / 10)) if len(found) > 1 else None
+    ends = (10 * math.floor(min(*values, 0) / 10), 10 * math.ceil(max(*values, 0) / 10))
     for label, slices in chosen.items():
         overall = found[label].t2i.overall
         title = Words("文搜图：主要的几类", "Text → image: the main slices")
@@ -108,29 +107,31 @@ def _bars(found: Mapping[str, SliceFindings]) -> Iterator[Bars]:
             title = Words(f"{label}：{title.zh}", f"{label}: {title.en}")
         yield Bars(
             title,
-            Words("平均召回率 %", "mean recall %"),
+            Words(
+                "平均召回率与其余查询的差（百分点）", "mean recall, difference to all other queries (points)"
+            ),
             [
                 Bar(
                     named(one),
-                    one.mean_recall,
+                    one.difference,
                     *_span(one),
-                    f"{one.mean_recall:.1f} ({one.difference:+.1f})",
+                    f"{one.difference:+.1f} ({one.mean_recall:.1f} %)",
                     one.verdict in ("worse", "better"),
                 )
                 for one in slices
             ],
-            origin=overall.mean_recall,
+            origin=0.0,
             note=Words(
-                f"竖线是全部查询的 {overall.mean_recall:.1f}%；灰色：和其余查询没有可靠的差别。",
-                f"The line is all queries' {overall.mean_recall:.1f} %; grey: no reliable difference to the "
-                "rest.",
+                f"括号里是这一类的平均召回率，全部查询是 {overall.mean_recall:.1f}%；灰色：没有可靠的差别。",
+                f"In brackets: the slice's mean recall; all queries: {overall.mean_recall:.1f} %. Grey: no "
+                "reliable difference.",
             ),
-            ends=ends,
+            ends=ends if len(found) > 1 else None,
         )
 
 
 def _span(one: SliceResult) -> tuple[float, float]:
-    return one.spans.get("mean_recall", (one.mean_recall, one.mean_recall))
+    return one.spans.get("difference", (one.difference, one.difference))
 
 
 def _notes(found: SliceFindings) -> Iterator[Words]:

@@ -105,7 +105,7 @@ def separation(found: Mapping[str, ThresholdFindings]) -> Grid:
         ],
         rows,
         Words(
-            "中位数 [5 % 分位, 95 % 分位]。AUC 是一个正确配对高过一个错误配对的机会，50 是全凭运气；"
+            "中位数 [5 % 分位, 95 % 分位]。AUC 是一个正确配对高过一个错误配对的概率，50 等于瞎猜；"
             "不同文本的分数放在一起比，正如一个阈值所做的。",
             "Median [5th, 95th percentile]. AUC is the chance that a correct pair scores above a wrong one,"
             " 50 is luck; scores of different captions are compared with one another, as a threshold does.",

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from cnclip.errors import UnknownNameError
+from cnclip.errors import UnknownNameError, did_you_mean
 from cnclip.evaluation.perturb import numerals, script, typos, wording
 
 Change = Callable[[str, np.random.Generator], "str | None"]
@@ -73,7 +73,8 @@ def choose_names(asked: str, known: Sequence[str], *, what: str) -> list[str]:
     names = [name.strip() for name in asked.replace("，", ",").split(",") if name.strip()]
     for name in names:
         if name not in known:
-            raise UnknownNameError(f"no {what} {name!r}", fix=f"all, or some of: {', '.join(known)}")
+            hint = did_you_mean(name, known)
+            raise UnknownNameError(f"no {what} {name!r}", fix=f"{hint}all, or some of: {', '.join(known)}")
     if not names:
         raise UnknownNameError(f"no {what} is named", fix=f"all, or some of: {', '.join(known)}")
     return [name for name in known if name in names]

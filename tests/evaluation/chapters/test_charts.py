@@ -112,3 +112,17 @@ def test_figures_tell_round_places_of_a_line_all_bins_and_all_bars() -> None:
     assert len(bins.rows) == 10 and {row[1] for row in bins.rows} == {"10.0"}
     assert bins.note is not None and bins.note.zh == "词 0.3。词"
     assert bar_figures(Bars(W, W, [Bar("甲", 5, 4, 6, "5 (30)")])).rows == [["甲", "5", "4–6", "5 (30)"]]
+
+
+def test_bars_without_samples_have_no_interval() -> None:
+    sure, unsure = Bar("甲", 44.9, 44.9, 44.9, "44.9"), Bar("乙", 40.0, 37.5, 42.0, "40.0")
+    rows = bar_figures(Bars(Words("条", "Bars"), Words("%", "%"), [sure, unsure])).rows
+    assert [row[2] for row in rows] == ["-", "37.5–42"]
+
+
+def test_what_marks_say_begins_a_sentence() -> None:
+    marks = [(0.5, Words("中位数", "median"))]
+    shown = [(Words("甲", "A"), [60.0, 40.0])]
+    chart = Histogram(Words("图", "Chart"), Words("余弦", "Cosine"), [0.0, 0.5, 1.0], shown, marks)
+    note = histogram_figures(chart).note
+    assert note is not None and note.en == "Median 0.5"

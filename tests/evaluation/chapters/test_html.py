@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cnclip.errors import ImageError
-from cnclip.evaluation.chapters.blocks import Chapter, Paragraph, Pictures, Words
+from cnclip.evaluation.chapters.blocks import Chapter, Grid, Paragraph, Pictures, Words
 from cnclip.evaluation.chapters.html import write_report_page
+from cnclip.evaluation.chapters.markdown import report_markdown
 from cnclip.evaluation.examples import Picture, QueryResult
 
 TITLE = Words("报告", "Report")
@@ -154,3 +155,16 @@ def test_an_interrupted_page_leaves_the_old_one(tmp_path: Path) -> None:
         page_of(tmp_path, gallery([QueryResult("q", [Picture(b"no picture", "a", 0.1, None)])]))
     assert "旧" in (tmp_path / "页.html").read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["页.html"]
+
+
+def test_a_caption_of_ten_thousand_characters_does_not_fill_the_page(
+    tmp_path: Path, png: Callable[..., bytes]
+) -> None:
+    found = QueryResult("长" * 10_000, [Picture(png("red"), "图" * 10_000, 0.5, True)])
+    grid = Grid(Words("表", "Table"), [Words("文本", "Caption")], [["表" * 10_000]])
+    chapter = Chapter("long", TITLE, [Pictures(TITLE, {"": [found]}), grid])
+    text = page_of(tmp_path, [chapter])
+    assert len(text) < 20_000 + len(page_of(tmp_path, []))
+    for sign in "长图表":
+        assert sign * 100 in text and sign * 300 not in text
+    assert "长" * 300 not in report_markdown(TITLE, [chapter])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cnclip.evaluation.chapters.blocks import Words
-from cnclip.evaluation.chapters.markup import column_kinds, figures, is_numeric, said
+from cnclip.evaluation.chapters.markup import MOST_LETTERS, brief, column_kinds, figures, is_numeric, said
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ def test_columns_are_numbers_short_words_or_text() -> None:
     rows = [["1.0", "甲", long, "-"], ["-", Words("乙", "B"), "短", "-"]]
     assert column_kinds(rows, 4) == ["number", "short", "text", "short"]
     assert column_kinds([], 2) == ["short", "short"]
+
+
+def test_what_is_too_long_for_a_page_keeps_its_beginning_and_its_end() -> None:
+    assert brief("短") == "短" and brief("字" * MOST_LETTERS) == "字" * MOST_LETTERS
+    cut = brief(Words("甲" * 10_000 + "（第 3 名）", "a" * 10_000 + " (rank 3)"))
+    assert isinstance(cut, Words)
+    assert cut.zh.startswith("甲甲") and " … " in cut.zh and cut.zh.endswith("（第 3 名）")
+    assert cut.en.endswith(" (rank 3)") and len(cut.en) <= MOST_LETTERS
 
 
 def test_one_text_for_both_languages_is_said_once() -> None:

@@ -51,12 +51,20 @@ def test_the_sentences_name_the_sizes_the_best_model_and_what_was_left_out() -> 
     said = sentences(summary_chapter({"甲": run(20.0), "乙": run(30.0, unlabelled=4)}))
     assert "90 条中文文本在 70 张图片" in said[0] and "90 pictures among 70 texts" in said[0]
     assert not any("Left out" in one for one in said), "the first run says what is left out"
-    assert said[1].startswith("乙 领先：文搜图时，正确图片排第一的占 30.0%（随机 1.4%），正确图片在前 5 个")
-    assert "乙 is ahead: from text to image" in said[1] and "30.0 % in first place (chance 1.4 %)" in said[1]
+    assert said[1].startswith(
+        "平均召回率最高的是 乙：文搜图时，正确图片排第一的占 30.0%（随机 1.4%），正确图片在前 5 个"
+    )
+    assert "乙 has the highest mean recall: from text to image" in said[1]
+    assert "30.0 % in first place (chance 1.4 %)" in said[1]
     said = sentences(summary_chapter({"甲": run(20.0, unlabelled=4, queries=19)}))
     assert "4 条文本，0 张图片" in said[1] and said[2].startswith("文搜图时，正确图片排第一")
     assert " From text to image" in said[2] and "among the first 3." in said[2]
     assert "prove nothing" in said[3]
+
+
+def test_a_large_chance_is_written_as_people_write_it() -> None:
+    said = sentences(summary_chapter({"甲": run(100.0, chance={"r1": 100.0, "r5": 12.8})}))
+    assert "（随机 100%）" in said[1] and "（随机 13%）" in said[1] and "e+" not in said[1]
 
 
 def test_one_k_is_spoken_of_once() -> None:
@@ -137,3 +145,15 @@ def test_a_store_of_one_pair_has_its_curves() -> None:
     chapter = curves_chapter({"chance": result}, np.array([[0, 0]]))
     charts = [block for block in chapter.blocks if isinstance(block, Curves)]
     assert [dict(chart.series) for chart in charts] == [{"chance": [(1, 100)], "chance_": [(1, 100)]}] * 2
+
+
+def test_captions_of_two_pictures_and_a_model_at_chance_are_told_of() -> None:
+    good, at_chance = run(20.0), run(1.0)
+    good["counts"] = {"repeated_captions": 7}
+    for way in ("text_to_image", "image_to_text"):
+        at_chance[way]["intervals"] = {"r1": [0.5, 2.0], "r5": [5.0, 9.0]}
+    assert any("7 captions are word for word" in said for said in sentences(summary_chapter({"甲": good})))
+    assert any("与随机没有可靠的差别" in said for said in sentences(summary_chapter({"乙": at_chance})))
+    for runs in ({"甲": run(20.0)}, {"甲": run(20.0), "乙": at_chance}):
+        said = " ".join(sentences(summary_chapter(runs)))
+        assert "随机没有" not in said and "word for word" not in said

@@ -98,5 +98,15 @@ def test_one_model_shows_its_hardest_and_its_best_queries(
     assert "只有 6 个有标注的查询" in chapter.blocks[0].text.zh  # type: ignore[union-attr]
 
 
+def test_the_best_queries_of_a_poor_model_are_not_called_right(
+    answers: Callable[[list[int]], Evidence],
+) -> None:
+    chapter = contrasts_chapter({"模型": answers([6, 5, 4, 3, 2, 6])})
+    assert chapter is not None
+    best = [block for block in chapter.blocks if isinstance(block, Pictures)][1]
+    assert best.heading(0).en.endswith("(rank 2)")  # type: ignore[union-attr]
+    assert best.note is not None and "排第一" not in best.note.zh and "first" not in best.note.en
+
+
 def test_without_a_model_there_is_no_chapter() -> None:
     assert contrasts_chapter({}) is None

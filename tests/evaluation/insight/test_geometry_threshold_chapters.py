@@ -164,8 +164,12 @@ def test_a_picture_near_everything_is_found_out(good: tuple[GeometryFindings, ob
     asked = {one.label for one in worst.wanted}
     assert not asked & {"第7张图片", "编号是7的图"}
     said = assert_readable(geometry_chapter({"好模型": found}))
-    assert f"among the first 10 of {worst.hub.count} queries, {worst.hub.right} of them right" in said
     assert "Text → image: there are hubs" in said
+    gallery = next(one for one in geometry_chapter({"好模型": found}).blocks if isinstance(one, Pictures))
+    heading = gallery.heading(0)
+    assert isinstance(heading, Words) and "among" not in heading.zh, "one language in each"
+    told = f"{HUB}: among the first 10 of {worst.hub.count} queries, {worst.hub.right} of them right"
+    assert heading.en.startswith(told)
     assert "What to do about hubs" in said
 
 

@@ -50,6 +50,28 @@ def test_an_item_that_many_queries_rightly_find_is_no_hub() -> None:
     correct = [[True]] * 30 + [[False]] * 5
     hubs = find_hubness(found(many, [[0.5]] * 35, correct), np.arange(35), 40)
     assert [(hub.item, hub.count, hub.right) for hub in hubs.hubs] == [(1, 5, 0)]
+    assert hubs.top_share == pytest.approx(100 * 30 / 35)
+    assert hubs.wrong_top_share == pytest.approx(100 * 5 / 35)
+
+
+def test_a_popular_picture_that_is_found_by_right_makes_no_hubs() -> None:
+    items = [[0]] * 60 + [[item] for item in range(1, 40)]
+    popular = find_hubness(found(items, [[0.5]] * 99, [[True]] * 99), np.arange(99), 40)
+    assert popular.tells and popular.top_share > 60 and popular.wrong_top_share == 0
+    wrong = find_hubness(found(items, [[0.5]] * 99, [[False]] * 60 + [[True]] * 39), np.arange(99), 40)
+    assert (popular.has_hubs, wrong.has_hubs) == (False, True)
+
+
+def test_an_item_behind_the_right_one_is_told_from_one_before_it() -> None:
+    one = found(
+        [[1, 0], [2, 0], [3, 0], [0, 4], [0, 5]],
+        [[0.9, 0.8], [0.9, 0.8], [0.9, 0.8], [0.5, 0.4], [0.6, 0.4]],
+        [[True, False], [True, False], [True, False], [False, False], [False, True]],
+    )
+    (hub,) = find_hubness(one, np.arange(5), 30).hubs
+    assert (hub.item, hub.count, hub.right, hub.before) == (0, 5, 0, 2)
+    found_before = [victim.query for victim in hub.victims]
+    assert found_before == [4, 3, 0], "those that it keeps from the right one come first"
 
 
 def test_only_the_queries_that_are_asked_count() -> None:

@@ -86,6 +86,11 @@ def test_buckets_by_hand() -> None:
         ("1.1–1.4", 2),
         ("≥1.4", 1),
     ]
+    units = Words(" 条", " captions")
+    assert [one.shown.en for one in bucketed("captions", np.array([1, 2]), (1, 2, 3), units)] == [
+        "1 caption",
+        "2 captions",
+    ]
     counts = bucketed("captions", np.array([1, 2, 3]), (1, 2, 3), Words("", ""))
     assert [one.key for one in counts] == ["1", "2", "≥3"]
 

@@ -61,6 +61,14 @@ def test_the_p_value_of_single_queries_is_that_of_students_test_with_the_varianc
     assert found.margin[0] == pytest.approx(student.ppf(0.975, 24) * error)
 
 
+def test_a_slice_and_its_complement_differ_alike() -> None:
+    inside = np.arange(1000) < 970  # the smaller of the two decides how sure one can be
+    outcomes = random_outcomes(1000, 1, seed=8)
+    found = measured([inside, ~inside], outcomes)
+    assert found.p[0] == pytest.approx(found.p[1])
+    assert found.margin[0] == pytest.approx(found.margin[1])
+
+
 def test_whole_pictures_whose_captions_all_agree_count_once_each() -> None:
     once = random_outcomes(200, 1, seed=3)
     fivefold = Outcomes(np.repeat(once.ranks, 5), np.repeat(once.groups, 5))

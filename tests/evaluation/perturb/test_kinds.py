@@ -187,6 +187,9 @@ def test_names_are_checked_and_put_in_order() -> None:
     for wrong in ("a,c", " , "):
         with pytest.raises(UnknownNameError, match="kind"):
             choose_names(wrong, ["a", "b"], what="kind")
+    with pytest.raises(UnknownNameError) as caught:
+        choose_names("tradtional", list(KINDS), what="kind")
+    assert str(caught.value.fix).startswith("did you mean traditional? all, or some of: ")
 
 
 def test_kinds_that_need_opencc_say_so_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
