@@ -15,7 +15,7 @@ from cnclip.evaluation.rows import GRID, Indices, Rows, Scores
 Places = npt.NDArray[np.int64]
 # (similarity float64, queries, items) -> score float64, item by item; the three shapes broadcast
 Correct = Callable[[Scores, Places, Places], Scores]
-_ONE_BY_ONE = 40  # pairs of a query above which items are placed among its sorted scores
+_ONE_BY_ONE = 100  # pairs of a query above which items are placed among its sorted scores
 
 
 def corrected_ranks(

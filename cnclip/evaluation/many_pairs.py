@@ -27,13 +27,14 @@ class ManyPairs:
         self._scores = scores[self._order]
         margin = scan_bound(len(query_row))
         self._low = (self._scores / GRID**2 - margin).astype(np.float32)
-        self._high = (self._scores / GRID**2 + margin).astype(np.float32)
+        high = (self._scores / GRID**2 + margin).astype(np.float32)
+        self._high_before = np.concatenate([[np.float32(-np.inf)], high])
         self._reached: Indices = np.zeros(len(scores) + 1, dtype=np.int64)  # items that reach the n lowest
 
     def count(self, similarity: Rows, gallery: slice) -> None:
         """Take a stretch of the gallery in: float32 [items]."""
-        pairs = np.searchsorted(self._high, similarity, side="right")
-        unsure = np.flatnonzero(np.searchsorted(self._low, similarity, side="right") > pairs)
+        pairs = np.searchsorted(self._low, similarity, side="right")
+        unsure = np.flatnonzero(similarity < self._high_before[pairs])
         if len(unsure):
             asked = np.stack([np.zeros_like(unsure), unsure + gallery.start], axis=1)
             exact = exact_scores(self._row, self._gallery, asked)

@@ -28,7 +28,7 @@ from cnclip.evaluation.rows import GRID, Indices, Rows, Scores, on_grid
 
 __all__ = ["PairCounter", "PairRanks", "blocks", "count_above", "exact_scores"]
 
-_ONE_BY_ONE = 80  # what it costs to place items among a query's pairs, in comparisons with one pair
+_ONE_BY_ONE = 500  # what it costs to place items among a query's pairs, in comparisons with one pair
 _SPARSE_SHARE = 0.008  # of a block's comparisons; up to it, to pick out the items that are near is cheaper
 _CROWDED_SHARE = 0.03  # above it, to look at all of them exactly is cheaper than to pick them out
 _WORD = 8  # truth values that are added at once

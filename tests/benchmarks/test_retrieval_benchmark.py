@@ -36,5 +36,5 @@ def test_a_run_in_blocks_says_its_memory(tmp_path: Path) -> None:
     whole = json.loads(run(tmp_path, "--large", "1500", "900"))
     assert 0 <= whole["recall"]["mean_recall"] <= 100
     assert set(whole["anonymous_mb"]) == {"first quarter", "second", "third", "last quarter", "peak"}
-    cut = json.loads(run(tmp_path, "--large", "1500", "900", "--limit", "2"))
-    assert cut["texts_done"] == 1024 and cut["cpu_s_estimated_for_all"] >= 0
+    cut = json.loads(run(tmp_path, "--large", "1500", "900", "--limit", "1"))
+    assert 0 < cut["texts_done"] < 1500 and cut["cpu_s_estimated_for_all"] >= 0
