@@ -1,9 +1,10 @@
 """Large sizes for benchmarks/retrieval.py: recall of 1 M queries in blocks, its memory as it goes.
 
-Rows are made on disk and mapped; each picture n belongs to text n modulo the texts. The ranks run in a
+Rows are made on disk and mapped; text n belongs to picture n modulo the pictures. The ranks run in a
 process of their own, as an evaluation runs them, and another thread reads the process's anonymous memory
 (what no file stands behind) four times a second. With --limit, the run is cut off after so many blocks of
-texts; all arrays are those of the full run, and the time of the whole is estimated from the blocks done.
+texts; all arrays are those of the full run, and the time of the whole is estimated from the blocks done (the
+block that another thread was at counts as time, not as done).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from cnclip.evaluation.block_scan import blocks
 from cnclip.evaluation.pair_ranks import count_above
@@ -37,8 +39,8 @@ def add_large_options(parser: argparse.ArgumentParser) -> None:
 def large(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One run in a process of its own, in this one with --quick: the row for the record."""
     texts, images = options.large
-    make_mapped(folder / "texts.npy", texts, options.width, 1)
-    make_mapped(folder / "images.npy", images, options.width, 2)
+    made = make_mapped(folder / "images.npy", images, options.width)
+    make_mapped(folder / "texts.npy", texts, options.width, made, options.signal)
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(options.threads)
     output = folder / "found.json"
     if options.quick:
@@ -53,21 +55,32 @@ def large(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     limit = f" --limit {options.limit}" if options.limit else ""
     command = f"python benchmarks/retrieval.py --large {texts} {images} --width {options.width}"
     return {
-        "command": f"{command} --threads {options.threads}{limit}",
+        "command": f"{command} --signal {options.signal} --threads {options.threads}{limit}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load": [round(one, 1) for one in os.getloadavg()],
         "large": found,
     }
 
 
-def make_mapped(path: Path, count: int, width: int, seed: int) -> None:
-    """Random unit rows float32 [count, width] as a .npy file, a part at a time."""
-    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
-    rng = np.random.default_rng(seed)
+def make_mapped(path: Path, count: int, width: int, others: Rows | None = None, signal: float = 0.0) -> Rows:
+    """Random unit rows float32 [count, width] as a .npy file, a part at a time.
+
+    Args:
+        path: of the file.
+        count, width: of the rows.
+        others: rows [N, width] of which number n modulo N belongs to row n.
+        signal: how much of that is added to a row.
+    """
+    rows: Rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, width))
+    rng = np.random.default_rng(1 if others is None else 2)
     for part in blocks(count, _MADE_AT_ONCE):
         made = rng.standard_normal((part.stop - part.start, width), dtype=np.float32)
-        rows[part] = made / np.linalg.norm(made, axis=1, keepdims=True)
-    rows.flush()
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        if others is not None and signal:
+            made += np.float32(signal) * others[np.arange(part.start, part.stop) % len(others)]
+            made /= np.linalg.norm(made, axis=1, keepdims=True)
+        rows[part] = made
+    return rows
 
 
 class _Enough(Exception):
@@ -93,8 +106,7 @@ def measure_large(folder: Path, limit: int | None, output: Path) -> None:
     """Rank all, or the first blocks; write what was found."""
     images: Rows = np.load(folder / "images.npy", mmap_mode="r")
     texts: Rows = np.load(folder / "texts.npy", mmap_mode="r")
-    count = max(len(images), len(texts))
-    pairs = np.stack([np.arange(count) % len(images), np.arange(count) % len(texts)], axis=1)
+    pairs = np.stack([np.arange(len(texts)) % len(images), np.arange(len(texts))], axis=1)
     at_start = _anonymous_megabytes()
     watch = _Memory()
     watch.start()
@@ -124,14 +136,14 @@ def measure_large(folder: Path, limit: int | None, output: Path) -> None:
 
 def _product_ns(images: Rows, texts: Rows) -> float:
     """CPU nanoseconds of one value of the product alone, over blocks of the same size."""
-    block = np.array(texts[:512])
-    similarity = np.empty((len(block), min(2048, len(images))), dtype=np.float32)
-    times = []
-    for part in [*blocks(len(images), 2048)][:60]:
-        rows = images[part]
-        started = time.process_time()
-        np.matmul(block, rows.T, out=similarity[:, : len(rows)])
-        times.append((time.process_time() - started) / len(block) / len(rows))
+    block, times = np.array(texts[:1024]), []
+    with threadpool_limits(1, user_api="blas"):
+        for part in [*blocks(len(images), 1024)][:60]:
+            rows = np.array(images[part])
+            similarity = np.ones((len(block), len(rows)), dtype=np.float32)
+            started = time.process_time()
+            np.matmul(block, rows.T, out=similarity)
+            times.append((time.process_time() - started) / similarity.size)
     return 1e9 * float(np.median(times))
 
 

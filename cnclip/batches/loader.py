@@ -26,6 +26,7 @@ StartMethod = Literal["spawn", "fork", "forkserver"]
 
 _BATCHES_AHEAD = 2  # prepared by each worker; so many wait in memory
 _SILENCE_SECONDS = 600.0  # a worker that is silent for longer hangs
+_FAREWELL_SECONDS = 1.0  # for the lock of the event that asks workers to leave
 _END_SECONDS = 2.0  # from a broken connection to the end of the process that held it
 _LOST = re.compile(r"DataLoader worker \(pid(?:\(s\))? (?P<pids>[\d, ]+)\)|DataLoader timed out after")
 
@@ -116,6 +117,8 @@ def pair_loader(
     others = set(active_children())
     batches: Any = iter(loader)
     own = set(active_children()) - others
+    if workers:
+        batches._workers_done_event = _Farewell(batches._workers_done_event)
     kill = Finalize(None, _kill, args=(own,), exitpriority=0)
     try:
         for batch in batches:
@@ -129,12 +132,37 @@ def pair_loader(
         kill()
         raise lost from error
     finally:
-        if not all(worker.is_alive() for worker in own):
-            # The event that asks workers to leave has a lock; one that was killed may hold it for ever.
-            kill()
-            batches._workers_done_event = threading.Event()
         batches = None  # the loader asks its workers to leave
         kill()
+
+
+class _Farewell:
+    """The loader's request that workers leave, which one that was killed with its lock cannot hold up.
+
+    The workers keep the event itself; only this process, which alone makes the request, asks through here.
+
+    Args:
+        event: a multiprocessing.Event.
+    """
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._said = False
+
+    def is_set(self) -> bool:
+        """Whether the request has been made."""
+        return self._said
+
+    def set(self) -> None:
+        """Make it, unless the lock cannot be had: then the workers are killed without being asked."""
+        self._said = True
+        if self._event._cond.acquire(timeout=_FAREWELL_SECONDS):
+            try:
+                self._event._flag.acquire(block=False)
+                self._event._flag.release()
+                self._event._cond.notify_all()
+            finally:
+                self._event._cond.release()
 
 
 def lost_worker(error: RuntimeError) -> ResourceError | None:

@@ -124,7 +124,7 @@ def test_a_worker_that_was_killed_with_the_lock_of_the_loader_is_not_waited_for(
     batches = loaded(shapes_store, 2, "fork", range(10_000))
     next(batches)
     loader = batches.gi_frame.f_locals["batches"]  # type: ignore[attr-defined]
-    loader._workers_done_event._cond.acquire()  # as its owner, a killed worker never gives it back
+    loader._workers_done_event._event._cond.acquire()  # as its owner, a killed worker never gives it back
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)  # type: ignore[arg-type]
     with pytest.raises(ResourceError, match="is gone"):
         deque(batches, maxlen=0)
